@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What long work says while it runs: typed events, never text.
+
+/// Which long work an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Task {
+    /// Every blob of a WIM is read and hashed.
+    Verify,
+    /// New blobs are compressed and written.
+    Commit,
+    /// Driver packages are looked for below folders.
+    SearchDrivers,
+    /// Driver packages are added.
+    AddDrivers,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A task begins; `total` units are expected (bytes or items).
+    Begin {
+        /// What begins.
+        task: Task,
+        /// How many units it will count.
+        total: u64,
+    },
+    /// So many units of the task are done, counted from its beginning.
+    Advance {
+        /// What advances.
+        task: Task,
+        /// Units done so far.
+        done: u64,
+    },
+    /// The task is over.
+    End {
+        /// What ended.
+        task: Task,
+    },
+    /// A folder is searched for driver packages.
+    SearchingDrivers,
+    /// So many packages will be installed.
+    DriversFound {
+        /// How many.
+        count: usize,
+    },
+    /// One package was handled.
+    DriverDone {
+        /// Counted from 1.
+        position: usize,
+        /// Out of so many.
+        count: usize,
+        /// The INF as it was named or found.
+        path: String,
+        /// Why it was not installed; nothing on success.
+        error: Option<String>,
+    },
+}
+
+/// Receives events. Implementations must be quick: they run inside the work.
+pub trait Progress: Send + Sync {
+    /// Takes note of an event.
+    fn event(&self, event: &Event);
+}
+
+/// Ignores every event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl Progress for NoProgress {
+    fn event(&self, _event: &Event) {}
+}

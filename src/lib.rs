@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#![doc = "Services Windows images on Linux: the library behind the `transom` command."]
+
+pub mod base;
+pub mod digest;
+pub mod io;
