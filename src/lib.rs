@@ -2,5 +2,8 @@
 #![doc = "Services Windows images on Linux: the library behind the `transom` command."]
 
 pub mod base;
+pub mod codec;
 pub mod digest;
 pub mod io;
+pub mod wim;
+pub mod xml;
