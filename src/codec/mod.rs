@@ -187,8 +187,11 @@ pub fn decompress(codec: Codec, maximum: u32, input: &[u8], output: &mut [u8]) -
         &DECOMPRESSORS,
         (codec, maximum),
         || {
-            ffi::RawDecompressor::new(codec, maximum as usize)
-                .map_err(|number| CodecError::Unavailable { codec, maximum, number })
+            ffi::RawDecompressor::new(codec, maximum as usize).map_err(|number| CodecError::Unavailable {
+                codec,
+                maximum,
+                number,
+            })
         },
         |decompressor| decompressor.decompress(input, output),
     )?;
@@ -295,9 +298,8 @@ mod tests {
                     for length in [5000, 20000, 32768] {
                         let input = sample(length);
                         let mut packed = vec![0; length];
-                        let used = compress(codec, Level::default(), 32768, &input, &mut packed)
-                            .unwrap()
-                            .unwrap();
+                        let used =
+                            compress(codec, Level::default(), 32768, &input, &mut packed).unwrap().unwrap();
                         let mut output = vec![0; length];
                         decompress(codec, 32768, &packed[..used], &mut output).unwrap();
                         assert_eq!(output, input);

@@ -319,7 +319,11 @@ impl<'a> Parser<'a> {
                     if !matches!(event, Event::Text(_)) || !raw.trim().is_empty() {
                         return Err(malformed(from, "text outside the root element"));
                     }
-                    if root.is_none() { before.push_str(raw) } else { after.push_str(raw) }
+                    if root.is_none() {
+                        before.push_str(raw)
+                    } else {
+                        after.push_str(raw)
+                    }
                     None
                 }
                 Event::Text(_) | Event::GeneralRef(_) => {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! WIM files: images of Windows volumes in one file, every distinct stream stored once.
+//!
+//! [`Wim`] opens a file, [`Image`] is the tree of one image, [`Wim::blob`] gives random access to
+//! a stream's bytes, [`Wim::verify`] checks everything. [`Transaction`] is the only way to change
+//! a file in place.
+//!
+//! Skeleton of a file: header; resources (blobs, and one metadata resource per image); blob table;
+//! XML data; integrity table. Readers assume no order; the last three are written in this order.
+
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod blob_table;
+mod chunk_cache;
+mod dentry;
+mod edit;
+mod error;
+mod file;
+mod header;
+mod image;
+mod info;
+mod integrity;
+mod resource;
+mod transaction;
+mod tree;
+mod verify;
+
+pub use chunk_cache::CacheOptions;
+pub use edit::{DirectoryEdit, ImageEdit, NodeEdit, StreamSource, TreeEdit};
+pub use error::WimError;
+pub use file::{ImageIndex, Wim};
+pub use header::Compression;
+pub use image::Image;
+pub use info::ImageInfo;
+pub use transaction::{CommitOptions, CommitReport, Transaction};
+pub use verify::{VerifyFinding, VerifyReport};
