@@ -29,7 +29,7 @@ use crate::io::ReadAt;
 /// Length of an entry.
 pub(super) const ENTRY_SIZE: u64 = 50;
 /// The original size that tells a solid resource from a blob in it.
-const SOLID_RESOURCE: u64 = 1 << 32;
+pub(super) const SOLID_RESOURCE: u64 = 1 << 32;
 
 /// An entry as stored.
 #[derive(

@@ -63,6 +63,8 @@ pub(super) struct DentryRaw {
 const _: () = assert!(size_of::<DentryRaw>() == FIXED_SIZE);
 /// Where the subdir offset stands.
 pub(super) const SUBDIR_OFFSET_AT: usize = 0x10;
+/// Where the hard-link group or the reparse header stands.
+pub(super) const LINK_AT: usize = 0x58;
 
 /// The fixed part of an extra stream entry as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -229,7 +231,7 @@ fn take_name(bytes: &[u8], length: u16) -> Option<(&[u8], &[u8])> {
         return Some((&[], bytes));
     }
     let (name, rest) = bytes.split_at_checked(length.into())?;
-    (length % 2 == 0).then_some(())?;
+    length.is_multiple_of(2).then_some(())?;
     Some((name, rest.get(2..)?))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::blob_table::BlobTable;
 use super::chunk_cache::{CacheOptions, ChunkCache};
 use super::error::WimError;
-use super::header::{Compression, Header, HeaderFlags, Layout, ResourceFlags, ResourceHeader};
+use super::header::{Compression, Header, HeaderFlags, Layout, ResourceHeader};
 use super::image::{Image, Inner as ImageInner};
 use super::info::{self, ImageInfo};
 use super::resource::{Encoding, Resource, ResourceReader, Store, read_whole};
@@ -309,6 +309,3 @@ fn read_xml(store: &Arc<Store>, header: &Header) -> Result<Option<Document>> {
 pub(super) fn internal(message: impl Into<String>) -> Error {
     Error::new(ErrorClass::Internal, message)
 }
-
-/// Flags of a resource header for the tables.
-pub(super) const TABLE_FLAGS: ResourceFlags = ResourceFlags::METADATA;

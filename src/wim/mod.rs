@@ -14,7 +14,9 @@
 )]
 
 mod blob_table;
+mod blob_writer;
 mod chunk_cache;
+mod commit_file;
 mod dentry;
 mod edit;
 mod error;
@@ -23,12 +25,15 @@ mod header;
 mod image;
 mod info;
 mod integrity;
+mod metadata_writer;
 mod resource;
+mod statistics;
 mod transaction;
 mod tree;
 mod verify;
 
 pub use chunk_cache::CacheOptions;
+pub use commit_file::CommitFile;
 pub use edit::{DirectoryEdit, ImageEdit, NodeEdit, StreamSource, TreeEdit};
 pub use error::WimError;
 pub use file::{ImageIndex, Wim};

@@ -339,6 +339,11 @@ impl ChunkTable {
         Some(Chunk { offset, size, length: self.length(index) })
     }
 
+    /// How the chunks are encoded.
+    pub(super) fn compression(&self) -> Compression {
+        self.compression
+    }
+
     /// What the table costs in a cache.
     pub(super) fn weight(&self) -> u64 {
         (self.spans.len() * size_of::<(u64, u32)>()) as u64 + 64

@@ -418,8 +418,10 @@ fn dropped(name: &[u8]) -> Option<&'static str> {
     }
 }
 
+type Descriptors = Vec<Arc<[u8]>>;
+
 /// The descriptors, and where the root begins.
-fn security(bytes: &[u8], image: u32) -> Result<(Vec<Arc<[u8]>>, usize), WimError> {
+fn security(bytes: &[u8], image: u32) -> Result<(Descriptors, usize), WimError> {
     let error = |offset: usize, message: &str| WimError::Metadata {
         image,
         what: "the security data",

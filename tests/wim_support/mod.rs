@@ -3,6 +3,8 @@
 
 #![allow(dead_code)]
 
+pub(crate) mod edits;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -125,7 +127,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn time(time: FileTime) -> String {
+pub(crate) fn time(time: FileTime) -> String {
     let (seconds, _) = time.to_unix();
     jiff::Timestamp::from_second(seconds).unwrap().strftime("%a %b %d %H:%M:%S %Y UTC").to_string()
 }
