@@ -4,6 +4,7 @@
 pub mod base;
 pub mod codec;
 pub mod digest;
+pub mod hive;
 pub mod io;
 pub mod wim;
 pub mod xml;
