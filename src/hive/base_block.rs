@@ -141,7 +141,7 @@ impl BaseBlockRaw {
     /// The length of the file's part that has meaning: base block and bins.
     pub(super) fn image_length(&self) -> Result<usize> {
         let size = u64::from(self.bins_size.get());
-        if size == 0 || size % PAGE as u64 != 0 || size > MAX_BINS_SIZE {
+        if size == 0 || !size.is_multiple_of(PAGE as u64) || size > MAX_BINS_SIZE {
             return Err(HiveError::structure(
                 "the size of the bins",
                 40,

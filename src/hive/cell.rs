@@ -134,7 +134,7 @@ impl Cells {
     /// Position in the image and length of an allocated cell's data.
     fn locate(&mut self, offset: u32) -> Result<(usize, usize)> {
         let bins_size = self.bins_size();
-        if offset % 8 != 0 || offset < BIN_HEADER as u32 || offset >= bins_size {
+        if !offset.is_multiple_of(8) || offset < BIN_HEADER as u32 || offset >= bins_size {
             return Err(HiveError::structure(
                 "a reference to a cell",
                 file_offset(offset),
@@ -145,7 +145,7 @@ impl Cells {
         let position = offset as usize + PAGE;
         let size = self.pages.read_u32(position)?.cast_signed();
         let length = size.unsigned_abs();
-        if size >= 0 || length % 8 != 0 || length > bins_size - offset {
+        if size >= 0 || !length.is_multiple_of(8) || length > bins_size - offset {
             let expected = "an allocated cell inside the hive";
             return Err(HiveError::structure("the size of a cell", file_offset(offset), expected, size));
         }
@@ -406,7 +406,7 @@ pub(super) fn check_bin_header(bins: &[u8], offset: u32) -> Result<u32> {
         return wrong("the offset in a bin", offset + 4, "its own", format!("{:#x}", bin.offset));
     }
     let size = bin.size.get();
-    if size == 0 || size as usize % PAGE != 0 || size as usize > bins.len() - offset as usize {
+    if size == 0 || !(size as usize).is_multiple_of(PAGE) || size as usize > bins.len() - offset as usize {
         let expected = "a multiple of 4096 inside the hive";
         return wrong("the size of a bin", offset + 8, expected, format!("{size:#x}"));
     }
@@ -420,7 +420,7 @@ fn check_bin(bins: &[u8], offset: u32) -> Result<u32> {
     let mut cell = offset + BIN_HEADER as u32;
     while cell < end {
         let length = size_at(bins, cell).unsigned_abs();
-        if length < 8 || length % 8 != 0 || length > end - cell {
+        if length < 8 || !length.is_multiple_of(8) || length > end - cell {
             let expected = "a multiple of 8 inside the bin";
             let found = size_at(bins, cell);
             return Err(HiveError::structure("the size of a cell", file_offset(cell), expected, found));

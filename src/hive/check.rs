@@ -254,7 +254,7 @@ impl<'a> Checker<'a> {
             while cell < end {
                 let field = size_at(self.bins, cell);
                 let length = field.unsigned_abs();
-                if length < 8 || length % 8 != 0 || length > end - cell {
+                if length < 8 || !length.is_multiple_of(8) || length > end - cell {
                     whole = false;
                     self.error(Rule::Cell, cell, || {
                         format!("a cell of size {field} in a bin that ends at {:#x}", file_offset(end))
@@ -276,7 +276,7 @@ impl<'a> Checker<'a> {
 
     /// The data of an allocated cell, without claiming it.
     fn data(&self, cell: u32) -> Option<&'a [u8]> {
-        if cell % 8 != 0 || !self.allocated.contains(cell) {
+        if !cell.is_multiple_of(8) || !self.allocated.contains(cell) {
             return None;
         }
         let length = size_at(self.bins, cell).unsigned_abs() as usize;

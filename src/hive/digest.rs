@@ -2,6 +2,7 @@
 //! The canonical digest of a tree, by which two tools can tell that they read the same.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 
 use super::cell::file_offset;
@@ -23,10 +24,13 @@ pub(super) fn digest(tree: &mut Tree) -> Result<(u64, u64, String)> {
         keys += 1;
         budget.spend(key, size_of_val(&node))?;
         let security = node.security.get();
-        if !descriptors.contains_key(&security) {
-            descriptors.insert(security, hex(sha1(&tree.descriptor(security)?).get(..6).unwrap_or_default()));
-        }
-        let descriptor = descriptors.get(&security).map(String::as_str).unwrap_or_default();
+        let descriptor = match descriptors.entry(security) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let hash = sha1(&tree.descriptor(security)?);
+                new.insert(hex(hash.get(..6).unwrap_or_default()))
+            }
+        };
         let class = hex(&tree.class(key)?);
         let line =
             format!("K\t{path}\t{}\t{:x}\t{class}\t{descriptor}\n", node.last_written, node.flags.get());

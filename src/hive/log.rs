@@ -288,12 +288,12 @@ fn read_entry(source: &Arc<dyn ReadAt>, position: u64, sequence: u32) -> Result<
     let size = u64::from(raw.size.get());
     let bins_size = raw.bins_size.get();
     let fits = raw.signature == *b"HvLE"
-        && size % SECTOR == 0
+        && size.is_multiple_of(SECTOR)
         && size >= header_length
         && size <= source.len() - position
         && raw.sequence.get() == sequence
         && bins_size != 0
-        && bins_size as usize % PAGE == 0
+        && (bins_size as usize).is_multiple_of(PAGE)
         && u64::from(bins_size) <= MAX_BINS_SIZE;
     if !fits || header.get(..32).is_none_or(|first| marvin32(first) != raw.hash_2.get()) {
         return Ok(None);
