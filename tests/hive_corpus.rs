@@ -5,6 +5,7 @@ mod hive_support;
 
 use std::path::{Path, PathBuf};
 
+use hive_support::peers::{hivexml, nt_hive_walk, reglookup, tree};
 use hive_support::{corpus, open, open_with, unpack};
 use transom::digest::sha256;
 use transom::hive::{Hive, OpenState, Rule, Severity};
@@ -242,6 +243,45 @@ fn the_checker_finds_what_is_known_and_nothing_else() {
         expected.sort_unstable();
         counted.sort_unstable();
         assert_eq!(counted, expected, "{}: {findings:#?}", row.name);
+    }
+}
+
+#[test]
+fn peers_read_every_hive_as_we_do() {
+    let damaged =
+        ["BadList", "BadSubkey", "DuplicateSubkeys", "WrongOrder", "InvalidParent", "corrupted", "Truncated"];
+    for (row, bytes) in hives() {
+        let name = row.name.as_str();
+        if damaged.iter().any(|damage| name.contains(damage)) {
+            continue;
+        }
+        let hive = open(bytes.clone()).unwrap();
+        let tree = tree(&hive);
+        if hive.state() == OpenState::Clean {
+            nt_hive_walk(name, &bytes, &tree);
+        }
+        hivexml(name, &bytes, &tree);
+        // It looks for a root with flags that this one does not have.
+        if name != "nthive_testhive" {
+            reglookup(name, &bytes, &tree);
+        }
+    }
+}
+
+#[test]
+fn hives_of_other_parts_of_the_corpus_are_whole() {
+    for (part, name, only) in [
+        ("drivers/hives", "regipy_SYSTEM", &[][..]),
+        ("drivers/hives", "regipy_SYSTEM_2", &[Rule::Clean]),
+        ("eco/hive", "nt-hive-testhive", &[Rule::RootFlags]),
+    ] {
+        let Some(bytes) = corpus(part).and_then(|folder| unpack(&folder.join(name))) else { return };
+        let rules: Vec<Rule> =
+            Hive::check_file(&bytes).unwrap().into_iter().map(|finding| finding.rule).collect();
+        assert_eq!(rules, only, "{name}");
+        let hive = open(bytes).unwrap();
+        let rewritten = open_with(hive.compact().unwrap(), Vec::new(), false).unwrap();
+        assert_eq!(rewritten.digest().unwrap(), hive.digest().unwrap(), "{name}");
     }
 }
 

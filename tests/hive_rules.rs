@@ -6,7 +6,7 @@ mod hive_support;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hive_support::peers::{Tree, hivexml, nt_hive_walk, reglookup};
+use hive_support::peers::{hivexml, nt_hive_walk, reglookup, tree};
 use hive_support::{NOW, Random, corpus, open, open_with, unpack};
 use transom::base::name::units;
 use transom::base::{ErrorClass, FileTime, WinName};
@@ -21,21 +21,12 @@ fn new_hive(minor: u32) -> Hive {
     Hive::create("ROOT", minor, &default_root_security(), NOW).unwrap()
 }
 
-/// The tree as peers are asked for it.
-fn tree(hive: &Hive, key: KeyId) -> Tree {
-    Tree {
-        name: hive.name(key).unwrap().units().to_vec(),
-        values: hive.values(key).unwrap(),
-        subkeys: hive.subkeys(key).unwrap().into_iter().map(|subkey| tree(hive, subkey)).collect(),
-    }
-}
-
 /// Saves, reopens, and lets the checker and all peers judge.
 fn judged(what: &str, hive: &mut Hive) -> Hive {
     let bytes = hive.to_bytes().unwrap();
     assert_eq!(Hive::check_file(&bytes).unwrap(), [], "{what}");
     let hive = open_with(bytes.clone(), Vec::new(), false).unwrap();
-    let tree = tree(&hive, hive.root());
+    let tree = tree(&hive);
     nt_hive_walk(what, &bytes, &tree);
     hivexml(what, &bytes, &tree);
     reglookup(what, &bytes, &tree);

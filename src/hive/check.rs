@@ -65,6 +65,8 @@ pub enum Rule {
     Depth,
     /// Counts are true.
     Count,
+    /// A count of zero goes with no list.
+    StaleList,
     /// Subkeys are in ascending order.
     Order,
     /// No two subkeys have the same name.
@@ -113,6 +115,12 @@ impl Checked {
     /// Whether Windows would object.
     pub(super) fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Whether every reference that a reader may follow leads somewhere: one that follows lists
+    /// without looking at their counts included.
+    pub(super) fn is_safe_to_walk(&self) -> bool {
+        !self.has_errors() && self.findings.iter().all(|finding| finding.rule != Rule::StaleList)
     }
 }
 
@@ -352,6 +360,13 @@ impl<'a> Checker<'a> {
         self.checked.keys += 1;
         if next.depth > MAX_DEPTH {
             return self.error(Rule::Depth, key, || format!("a key lies {} levels deep", next.depth));
+        }
+        for (what, count, list) in
+            [("subkeys", node.subkeys, node.subkey_list), ("values", node.values, node.value_list)]
+        {
+            if count.get() == 0 && list.get() != NIL {
+                self.warning(Rule::StaleList, key, || format!("a key without {what} names a list of them"));
+            }
         }
         self.check_class(key, &node);
         self.check_values(key, &node);

@@ -55,6 +55,9 @@ pub enum OpenState {
     DirtyIgnored,
 }
 
+/// A hive up to this size stays in memory after a save.
+const KEPT_AFTER_SAVE: usize = 16 << 20;
+
 /// A mark in the history of a hive's edits.
 #[derive(Debug)]
 #[must_use = "a savepoint is for rollback or release"]
@@ -82,6 +85,8 @@ pub struct Hive {
     sequence: u32,
     /// An edit that failed halfway: why, and the mark that the next savepoint would have got.
     unfinished: Option<(String, u64)>,
+    /// The latest save and the count of edits it was made at.
+    last_save: Option<(u64, SavedHive)>,
 }
 
 impl fmt::Debug for Hive {
@@ -169,6 +174,7 @@ impl Hive {
             notes: opened.notes,
             sequence,
             unfinished: None,
+            last_save: None,
         })
     }
 
@@ -212,6 +218,7 @@ impl Hive {
             notes: Vec::new(),
             sequence: 0,
             unfinished: None,
+            last_save: None,
         })
     }
 
@@ -485,7 +492,7 @@ impl Hive {
     /// edit broke shows in structures that it did not write (a cell owned twice, a list that no
     /// longer sorts). Only when something is found is the hive as it was opened checked too,
     /// and the save refused if the finding is new. Memory of pages that can be read again is
-    /// given back.
+    /// given back where the hive is large.
     ///
     /// Several saves of one open hive all count from the source, so the last one tells all.
     ///
@@ -497,6 +504,11 @@ impl Hive {
         if !self.is_changed() {
             return Ok(SavedHive { length, changed: Vec::new() });
         }
+        if let Some((edits, saved)) = &self.last_save
+            && *edits == self.lock().cells.pages.edits()
+        {
+            return Ok(saved.clone());
+        }
         let changed = self.lock().cells.pages.differences()?;
         let base_alone = changed.iter().all(|(offset, bytes)| *offset == 0 && bytes.len() == PAGE);
         if changed.is_empty() || (base_alone && !self.base_differs()?) {
@@ -507,8 +519,12 @@ impl Hive {
         let pages = &mut self.tree_mut().cells.pages;
         let changed = pages.differences()?;
         let length = length.max(pages.len() as u64);
-        pages.forget_unchanged();
-        Ok(SavedHive { length, changed })
+        if pages.len() > KEPT_AFTER_SAVE {
+            pages.forget_unchanged();
+        }
+        let saved = SavedHive { length, changed };
+        self.last_save = Some((self.tree_mut().cells.pages.edits(), saved.clone()));
+        Ok(saved)
     }
 
     /// Whether the base block says anything else than at opening, but for sequence and checksum.
@@ -544,18 +560,15 @@ impl Hive {
 
     /// Both checks of the image as it would be saved.
     fn verify(&mut self) -> Result<()> {
-        let tree = self.tree.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let source = Arc::clone(tree.cells.pages.source());
-        let bytes = tree.cells.pages.all()?;
         let options = OpenOptions { ignore_dirty: true, ..self.options.clone() };
-        let before = || -> Result<Vec<u8>> {
-            if source.len() < PAGE as u64 {
-                return Ok(Vec::new());
+        let pages = &mut self.tree_mut().cells.pages;
+        let source = Arc::clone(pages.source());
+        verify::judge(pages, || {
+            if source.is_empty() {
+                return Ok(None);
             }
-            let mut opened = open_pages(&source, &options)?;
-            Ok(opened.pages.all()?.to_vec())
-        };
-        verify::judge(bytes, before)
+            Ok(Some(open_pages(&source, &options)?.pages))
+        })
     }
 
     /// The whole primary after [`Hive::save`], for new hives, small ones and tests.

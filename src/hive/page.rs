@@ -238,6 +238,7 @@ impl Pages {
         if length <= old {
             return;
         }
+        self.edits += 1;
         self.bytes.resize(length, 0);
         for page in old / PAGE..length.div_ceil(PAGE) {
             self.loaded.set(page, true);
@@ -286,6 +287,7 @@ impl Pages {
         if !self.undo.iter().any(|layer| layer.id == id) {
             return false;
         }
+        self.edits += 1;
         while let Some(layer) = self.undo.pop() {
             for page in layer.length / PAGE..self.bytes.len().div_ceil(PAGE) {
                 self.changed.set(page, false);
@@ -346,6 +348,26 @@ impl Pages {
             }
         }
         Ok(ranges)
+    }
+
+    /// Exchanges the content of every page that is changed here with that of `other`, an image
+    /// on the same source. A second call undoes the first.
+    pub(super) fn exchange_changed(&mut self, other: &mut Self) -> Result<()> {
+        let end = self.bytes.len().min(other.bytes.len());
+        let pages = (0..end.div_ceil(PAGE)).filter(|&page| self.changed.contains(page));
+        let pages: Vec<usize> = pages.collect();
+        for &page in &pages {
+            other.read(page * PAGE, PAGE.min(end - page * PAGE))?;
+        }
+        for page in pages {
+            let range = page * PAGE..((page + 1) * PAGE).min(end);
+            if let (Some(mine), Some(theirs)) =
+                (self.bytes.get_mut(range.clone()), other.bytes.get_mut(range))
+            {
+                mine.swap_with_slice(theirs);
+            }
+        }
+        Ok(())
     }
 
     /// Gives back the memory of pages that can be read again from the source.

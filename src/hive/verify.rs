@@ -4,16 +4,18 @@
 //!
 //! The second reader walks every key, every value's name and its data. It is not asked where it
 //! is known to be wrong: types above 11 are no finding, and data above 16344 bytes are not
-//! read before minor version 4, where it takes any such cell for a big-data record. It aborts on
-//! references that our checker calls errors, so on a hive that had errors before the edit it
-//! is not run.
+//! read before minor version 4, where it takes any such cell for a big-data record. It panics on
+//! references that our checker reports, so it is not run on a hive that had such before the
+//! edit.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use nt_hive::{KeyNode, KeyValueData};
 
 use super::check::{self, Checked, Finding, Rule};
 use super::error::{HiveError, Result};
+use super::page::Pages;
 use super::record::{FIRST_MINOR_WITH_BIG_DATA, MAX_DEPTH, SEGMENT};
 
 const OURS: &str = "our own rules";
@@ -28,33 +30,41 @@ struct Walked {
 }
 
 /// Refuses an image in which something is wrong that was not wrong before the edit. `before`
-/// gives the image as it was opened; it is asked for only when there is a finding.
-pub(super) fn judge(bytes: &[u8], before: impl Fn() -> Result<Vec<u8>>) -> Result<()> {
-    let ours = check::check(bytes);
-    let mut errors_before = false;
-    // A free cell may move when its neighbour is split; no rule of use depends on it.
-    if ours.findings.iter().any(|finding| finding.rule != Rule::Coalescing) {
-        let old = check::check(&before()?);
-        errors_before = old.has_errors();
-        let known: HashSet<(Rule, u64)> = old.findings.iter().map(identity).collect();
-        let new =
-            |finding: &&Finding| finding.rule != Rule::Coalescing && !known.contains(&identity(finding));
-        if let Some(finding) = ours.findings.iter().find(new) {
-            return Err(refused(finding));
+/// opens the image as it was; it is asked for only when there is a finding, and nothing for a
+/// hive that was not there before.
+pub(super) fn judge(pages: &mut Pages, before: impl FnOnce() -> Result<Option<Pages>>) -> Result<()> {
+    let ours = check::check(pages.all()?);
+    let theirs = if ours.is_safe_to_walk() { Some(walk(pages.all()?, Base::Checked)) } else { None };
+    let complaints = theirs.as_ref().map(|walked| walked.findings.as_slice()).unwrap_or_default();
+    if ours.findings.iter().all(is_harmless) && complaints.is_empty() {
+        return theirs.map_or(Ok(()), |theirs| same_counts(&ours, &theirs));
+    }
+    let mut known = HashSet::new();
+    let mut known_complaints = HashSet::new();
+    if let Some(mut original) = before()? {
+        pages.exchange_changed(&mut original)?;
+        let bytes = pages.all()?;
+        let bytes = bytes.get(..original.len()).unwrap_or(bytes);
+        let old = check::check(bytes);
+        known.extend(old.findings.iter().map(identity));
+        if !complaints.is_empty() && old.is_safe_to_walk() {
+            known_complaints.extend(walk(bytes, Base::AsItIs).findings);
         }
+        pages.exchange_changed(&mut original)?;
     }
-    if ours.has_errors() || errors_before {
-        return Ok(());
+    let new = |finding: &&Finding| !is_harmless(finding) && !known.contains(&identity(finding));
+    if let Some(finding) = ours.findings.iter().find(new) {
+        return Err(refused(finding));
     }
-    let theirs = walk(bytes);
-    if !theirs.findings.is_empty() {
-        let known: HashSet<String> = walk(&before()?).findings.into_iter().collect();
-        if let Some(finding) = theirs.findings.iter().find(|finding| !known.contains(*finding)) {
-            return Err(HiveError::Refused { checker: THEIRS, finding: finding.clone() });
-        }
-        return Ok(());
+    match complaints.iter().find(|finding| !known_complaints.contains(*finding)) {
+        Some(finding) => Err(HiveError::Refused { checker: THEIRS, finding: finding.clone() }),
+        None => Ok(()),
     }
-    same_counts(&ours, &theirs)
+}
+
+/// A free cell may move when its neighbour is split; nothing depends on where it is.
+fn is_harmless(finding: &Finding) -> bool {
+    finding.rule == Rule::Coalescing
 }
 
 /// Refuses a newly written image that has any error.
@@ -63,7 +73,7 @@ pub(super) fn judge_new(bytes: &[u8]) -> Result<()> {
     if let Some(finding) = ours.findings.iter().find(|finding| finding.severity == check::Severity::Error) {
         return Err(refused(finding));
     }
-    let theirs = walk(bytes);
+    let theirs = walk(bytes, Base::Checked);
     match theirs.findings.first() {
         Some(finding) => Err(HiveError::Refused { checker: THEIRS, finding: finding.clone() }),
         None => same_counts(&ours, &theirs),
@@ -94,16 +104,29 @@ fn same_counts(ours: &Checked, theirs: &Walked) -> Result<()> {
     })
 }
 
+/// Whether the second reader looks at the base block too.
+enum Base {
+    Checked,
+    AsItIs,
+}
+
 /// Lets the second reader walk a hive.
-fn walk(bytes: &[u8]) -> Walked {
+fn walk(bytes: &[u8], base: Base) -> Walked {
     let mut walked = Walked::default();
-    let opened = nt_hive::Hive::new(bytes).and_then(|hive| {
+    let all = || {
+        let hive = match base {
+            Base::Checked => nt_hive::Hive::new(bytes),
+            Base::AsItIs => nt_hive::Hive::without_validation(bytes),
+        }?;
         let big_data = hive.minor_version() >= FIRST_MINOR_WITH_BIG_DATA;
         walk_key(&hive.root_key_node()?, big_data, 0, &mut walked);
-        Ok(())
-    });
-    if let Err(error) = opened {
-        walked.findings.push(error.to_string());
+        Ok::<(), nt_hive::NtHiveError>(())
+    };
+    // Nothing it borrows is used after a panic but the list of findings, which is only added to.
+    match catch_unwind(AssertUnwindSafe(all)) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => walked.findings.push(error.to_string()),
+        Err(_) => walked.findings.push("the walk panicked".to_owned()),
     }
     walked
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::Command;
 
 use transom::base::name;
-use transom::hive::{Value, ValueType};
+use transom::hive::{Hive, KeyId, Value, ValueType};
 
 use super::have;
 
@@ -27,6 +27,18 @@ impl Tree {
             path.pop();
         }
     }
+}
+
+/// The tree of a hive as we read it.
+pub fn tree(hive: &Hive) -> Tree {
+    fn below(hive: &Hive, key: KeyId) -> Tree {
+        Tree {
+            name: hive.name(key).unwrap().units().to_vec(),
+            values: hive.values(key).unwrap(),
+            subkeys: hive.subkeys(key).unwrap().into_iter().map(|subkey| below(hive, subkey)).collect(),
+        }
+    }
+    below(hive, hive.root())
 }
 
 fn stored(file: &str, bytes: &[u8]) -> tempfile::NamedTempFile {
