@@ -6,5 +6,6 @@ pub mod codec;
 pub mod digest;
 pub mod hive;
 pub mod io;
+pub mod volume;
 pub mod wim;
 pub mod xml;

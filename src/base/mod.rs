@@ -9,6 +9,7 @@ mod guid;
 mod hash;
 pub mod name;
 mod node;
+pub mod sddl;
 pub mod security;
 mod time;
 mod version;
