@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Where new data is staged: one sparse file per node.
+//!
+//! A data file is a row of slots of [`BLOCK`] bytes. A slot holds one block of one of the node's
+//! streams; which one, only the extent maps say ([`super::extent`]). A byte of a slot that the
+//! journal, a savepoint or a snapshot may refer to is never written again: an overwritten block
+//! goes to a fresh slot. That makes rolling back a matter of the maps alone, lets readers keep
+//! what they opened, and keeps every record of the journal true until the next one.
+//!
+//! Slots that nothing refers to any more are used again once they are many, and the file of a node
+//! that is gone is deleted, unless [`Retention::Everything`] asks to keep them.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quick_cache::sync::Cache;
+
+use super::VolumeError;
+use crate::base::{Error, ErrorClass, NodeId, Result};
+use crate::io::Scratch;
+
+/// The unit in which changes are staged.
+pub(super) const BLOCK: u64 = 32 * 1024;
+
+/// Unused slots of a file that are let be before any is used again.
+const SPARE_SLOTS: u32 = 16;
+const OPEN_FILES: usize = 128;
+const PREFIX: &str = "data-";
+
+/// What happens to staged bytes that the present state does not need any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retention {
+    /// Their room is used again.
+    #[default]
+    Live,
+    /// They stay, so that the journal can be cut back to any record and replayed.
+    Everything,
+}
+
+struct Shared {
+    scratch: Scratch,
+    handles: Cache<NodeId, Arc<File>>,
+    retention: Retention,
+}
+
+impl Shared {
+    fn path(&self, node: NodeId) -> String {
+        self.scratch.path().join(file_name(node)).display().to_string()
+    }
+
+    fn handle(&self, node: NodeId) -> Result<Arc<File>> {
+        match self.handles.get(&node) {
+            Some(file) => Ok(file),
+            None => {
+                let file = Arc::new(self.scratch.open(&file_name(node))?);
+                self.handles.insert(node, Arc::clone(&file));
+                Ok(file)
+            }
+        }
+    }
+}
+
+fn file_name(node: NodeId) -> String {
+    format!("{PREFIX}{:016x}", node.0)
+}
+
+/// The data files of an overlay.
+pub(super) struct Store {
+    shared: Arc<Shared>,
+    files: Mutex<HashMap<NodeId, Arc<DataFile>>>,
+}
+
+impl Store {
+    pub(super) fn new(scratch: Scratch, retention: Retention) -> Self {
+        let shared = Shared { scratch, handles: Cache::new(OPEN_FILES), retention };
+        Self { shared: Arc::new(shared), files: Mutex::default() }
+    }
+
+    /// The data file of a node; nothing is created on disk before it is written.
+    pub(super) fn file(&self, node: NodeId) -> Arc<DataFile> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = files.entry(node).or_insert_with(|| {
+            Arc::new(DataFile {
+                shared: Arc::clone(&self.shared),
+                node,
+                allocated: AtomicU32::new(0),
+                free: Mutex::default(),
+                doomed: AtomicBool::new(false),
+            })
+        });
+        Arc::clone(file)
+    }
+
+    /// Deletes the data file of a node that is gone, once the last snapshot of it is.
+    pub(super) fn discard(&self, node: NodeId) {
+        if self.shared.retention == Retention::Everything {
+            return;
+        }
+        let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
+        if let Some(file) = removed {
+            file.doomed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Makes the names of new files safe against loss of power.
+    pub(super) fn sync_directory(&self) -> Result<()> {
+        let directory = self.shared.scratch.path();
+        File::open(directory)
+            .and_then(|opened| opened.sync_all())
+            .map_err(|error| Error::io(directory.display(), &error))
+    }
+
+    /// Deletes the data files of all but these nodes: what a killed process left behind.
+    pub(super) fn sweep(&self, keep: impl Fn(NodeId) -> bool) -> Result<()> {
+        if self.shared.retention == Retention::Everything {
+            return Ok(());
+        }
+        let directory = self.shared.scratch.path();
+        let failed = |error: std::io::Error| Error::io(directory.display(), &error);
+        for entry in std::fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let node = name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|digits| {
+                (digits.len() == 16).then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+            });
+            if node.is_some_and(|node| !keep(NodeId(node))) {
+                std::fs::remove_file(entry.path()).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The staged data of one node.
+pub(super) struct DataFile {
+    shared: Arc<Shared>,
+    node: NodeId,
+    allocated: AtomicU32,
+    free: Mutex<FreeSlots>,
+    doomed: AtomicBool,
+}
+
+#[derive(Default)]
+struct FreeSlots {
+    // The count of savepoint events at which the slots were found free. A rollback may bring one
+    // back to life, so the list lasts until the next event only.
+    era: u64,
+    slots: Vec<u32>,
+}
+
+impl DataFile {
+    /// Reads within one run of slots.
+    pub(super) fn read(&self, buffer: &mut [u8], slot: u32, within: u64) -> Result<()> {
+        let offset = u64::from(slot) * BLOCK + within;
+        let file = self.shared.handle(self.node)?;
+        file.read_exact_at(buffer, offset).map_err(|error| {
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                Error::new(
+                    ErrorClass::Corrupt,
+                    format!("{}: staged data is missing at offset {offset}", self.shared.path(self.node)),
+                )
+            } else {
+                Error::io(self.shared.path(self.node), &error)
+            }
+        })
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], slot: u32, within: u64) -> Result<()> {
+        let offset = u64::from(slot) * BLOCK + within;
+        let file = self.shared.handle(self.node)?;
+        file.write_all_at(bytes, offset).map_err(|error| Error::io(self.shared.path(self.node), &error))
+    }
+
+    /// Makes what was written safe against loss of power.
+    pub(super) fn sync(&self) -> Result<()> {
+        let file = self.shared.handle(self.node)?;
+        file.sync_data().map_err(|error| Error::io(self.shared.path(self.node), &error))
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// How many slots were ever handed out.
+    pub(super) fn allocated(&self) -> u32 {
+        self.allocated.load(Ordering::Acquire)
+    }
+
+    /// Notes that a journal record refers to the slots below `end`.
+    pub(super) fn note_allocated(&self, end: u32) {
+        self.allocated.fetch_max(end, Ordering::AcqRel);
+    }
+
+    /// Hands out `count` new slots at the end of the file.
+    pub(super) fn allocate(&self, count: u32) -> Result<u32> {
+        let first = self.allocated();
+        let end = first.checked_add(count).ok_or_else(|| VolumeError::TooLarge {
+            path: self.shared.path(self.node),
+            length: u64::from(first) * BLOCK,
+        })?;
+        self.allocated.store(end, Ordering::Release);
+        Ok(first)
+    }
+
+    /// A slot that nothing refers to, when there are so many that one may be used again.
+    ///
+    /// Only the overlay's one writer calls this, with no savepoint open; `live` are the slots of
+    /// the state that the journal's last record describes.
+    pub(super) fn reuse(self: &Arc<Self>, era: u64, live: impl FnOnce() -> HashSet<u32>) -> Option<u32> {
+        // Counted: the store's own, and the caller's. Any further one is a snapshot.
+        if self.shared.retention == Retention::Everything || Arc::strong_count(self) > 2 {
+            return None;
+        }
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.era != era {
+            *free = FreeSlots { era, slots: Vec::new() };
+        }
+        if free.slots.is_empty() {
+            let allocated = self.allocated();
+            if allocated <= SPARE_SLOTS {
+                return None;
+            }
+            let live = live();
+            let dead = allocated.saturating_sub(u32::try_from(live.len()).unwrap_or(u32::MAX));
+            if dead <= SPARE_SLOTS.max(allocated / 4) {
+                return None;
+            }
+            free.slots = (0..allocated).rev().filter(|slot| !live.contains(slot)).collect();
+        }
+        free.slots.pop()
+    }
+}
+
+impl Drop for DataFile {
+    fn drop(&mut self) {
+        if *self.doomed.get_mut() {
+            self.shared.handles.remove(&self.node);
+            // The scratch directory goes with its owner, so a file that stays behind is no loss;
+            // nor is one that was never written.
+            let _ = std::fs::remove_file(self.shared.scratch.path().join(file_name(self.node)));
+        }
+    }
+}
