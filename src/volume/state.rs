@@ -840,10 +840,12 @@ impl State {
     }
 
     fn record_mut(&mut self, base: &dyn Volume, id: NodeId) -> Result<&mut Record> {
+        // A new node has no name before its entry is made.
+        let has_record = self.nodes.get(&id).is_some_and(|state| state.record.is_some());
         let missing = match self.find(id) {
-            Found::Changed(_) => None,
+            _ if has_record => None,
             Found::Base => Some(Record::of_base(id, base.node(id)?)),
-            Found::Nowhere => return Err(VolumeError::NoNode { node: id }),
+            Found::Changed(_) | Found::Nowhere => return Err(VolumeError::NoNode { node: id }),
         };
         let state = self.node_mut(id);
         if missing.is_some() {
