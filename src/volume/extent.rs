@@ -34,68 +34,97 @@ impl Run {
     }
 }
 
-/// Which blocks are staged where, sorted by block.
+/// Which blocks are staged where, sorted by block. Most streams have one run, kept inline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Runs(Vec<Run>);
+pub(super) enum Runs {
+    #[default]
+    None,
+    One(Run),
+    Many(Vec<Run>),
+}
 
 impl Runs {
     pub(super) fn as_slice(&self) -> &[Run] {
-        &self.0
+        match self {
+            Self::None => &[],
+            Self::One(run) => std::slice::from_ref(run),
+            Self::Many(runs) => runs,
+        }
     }
 
     fn slot(&self, block: u32) -> Option<u32> {
-        let run = self.at(block)?;
+        let run = self.from(block).filter(|run| run.block <= block)?;
         Some(run.slot + (block - run.block))
-    }
-
-    fn at(&self, block: u32) -> Option<Run> {
-        let position = self.0.partition_point(|run| run.end() <= block);
-        self.0.get(position).copied().filter(|run| run.block <= block)
     }
 
     /// The first run that reaches beyond `block`.
     fn from(&self, block: u32) -> Option<Run> {
-        self.0.get(self.0.partition_point(|run| run.end() <= block)).copied()
+        let runs = self.as_slice();
+        runs.get(runs.partition_point(|run| run.end() <= block)).copied()
     }
 
     fn insert(&mut self, new: Run) {
-        if let Some(last) = self.0.last_mut()
+        let last = match self {
+            Self::None => {
+                *self = Self::One(new);
+                return;
+            }
+            Self::One(run) => Some(run),
+            Self::Many(runs) => runs.last_mut(),
+        };
+        if let Some(last) = last
             && new.block == last.end()
             && new.slot == last.slot.saturating_add(last.count)
         {
             last.count += new.count;
             return;
         }
-        if self.0.is_empty() {
-            // Most streams have one run only: no room for more.
-            self.0.reserve_exact(1);
-        }
-        let start = self.0.partition_point(|run| run.end() <= new.block);
-        let stop = self.0.partition_point(|run| run.block < new.end());
-        let overlapped = self.0.get(start..stop).unwrap_or_default();
-        let before = overlapped
-            .first()
-            .filter(|run| run.block < new.block)
-            .map(|run| Run { count: new.block - run.block, ..*run });
-        let after = overlapped.last().filter(|run| run.end() > new.end()).map(|run| Run {
-            block: new.end(),
-            slot: run.slot + (new.end() - run.block),
-            count: run.end() - new.end(),
+        self.edit(|runs| {
+            let start = runs.partition_point(|run| run.end() <= new.block);
+            let stop = runs.partition_point(|run| run.block < new.end());
+            let overlapped = runs.get(start..stop).unwrap_or_default();
+            let before = overlapped
+                .first()
+                .filter(|run| run.block < new.block)
+                .map(|run| Run { count: new.block - run.block, ..*run });
+            let after = overlapped.last().filter(|run| run.end() > new.end()).map(|run| Run {
+                block: new.end(),
+                slot: run.slot + (new.end() - run.block),
+                count: run.end() - new.end(),
+            });
+            runs.splice(start..stop, before.into_iter().chain([new]).chain(after));
         });
-        self.0.splice(start..stop, before.into_iter().chain([new]).chain(after));
     }
 
     /// Drops every block from `end` on.
     fn cut(&mut self, end: u32) {
-        let stop = self.0.partition_point(|run| run.block < end);
-        self.0.truncate(stop);
-        if let Some(last) = self.0.last_mut() {
-            last.count = last.count.min(end - last.block);
+        if self.as_slice().last().is_none_or(|last| last.end() <= end) {
+            return;
         }
+        self.edit(|runs| {
+            runs.truncate(runs.partition_point(|run| run.block < end));
+            if let Some(last) = runs.last_mut() {
+                last.count = last.count.min(end - last.block);
+            }
+        });
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Vec<Run>)) {
+        let mut runs = match std::mem::take(self) {
+            Self::None => Vec::new(),
+            Self::One(run) => vec![run],
+            Self::Many(runs) => runs,
+        };
+        change(&mut runs);
+        *self = match *runs.as_slice() {
+            [] => Self::None,
+            [run] => Self::One(run),
+            _ => Self::Many(runs),
+        };
     }
 
     fn slots(&self) -> impl Iterator<Item = u32> {
-        self.0.iter().flat_map(|run| run.slot..run.slot + run.count)
+        self.as_slice().iter().flat_map(|run| run.slot..run.slot + run.count)
     }
 }
 
@@ -177,7 +206,7 @@ impl Content {
         match self {
             Self::Base(source) => Some(source),
             Self::Staged(extents) => extents.source.as_ref().filter(|source| {
-                extents.runs.0.is_empty() && extents.visible == length && source.length == length
+                extents.runs.as_slice().is_empty() && extents.visible == length && source.length == length
             }),
         }
     }
@@ -225,11 +254,6 @@ impl DataChange {
     /// Whether a stream of this length stays as it was.
     pub(super) fn is_nothing(&self, length: u64) -> bool {
         self.runs.is_empty() && self.length == length && self.cut >= length
-    }
-
-    /// One more than the last slot it refers to.
-    pub(super) fn slots_end(&self) -> u32 {
-        self.runs.iter().map(|run| run.slot.saturating_add(run.count)).max().unwrap_or(0)
     }
 }
 

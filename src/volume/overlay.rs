@@ -100,7 +100,7 @@ impl Overlay {
         options: OverlayOptions,
     ) -> Result<Self> {
         let journal = Journal::create(&scratch, &base.identity())?;
-        let overlay = Self::assemble(base, scratch, clock, options, State::new(), journal, None);
+        let overlay = Self::assemble(base, scratch, clock, options, State::new(), journal);
         if options.durability == Durability::Power {
             overlay.sync()?;
             overlay.store.sync_directory()?;
@@ -129,7 +129,6 @@ impl Overlay {
         options: OverlayOptions,
     ) -> Result<Self> {
         let mut state = State::new();
-        let mut allocated: HashMap<NodeId, u32> = HashMap::new();
         let journal = Journal::replay(&scratch, &base.identity(), |record| {
             let applied = match record {
                 JournalRecord::Begin(id) => {
@@ -139,12 +138,6 @@ impl Overlay {
                 JournalRecord::Commit(id) => state.commit_savepoint(*id).map(drop),
                 JournalRecord::Abort(id) => state.rollback_savepoint(*id).map(drop),
                 JournalRecord::Changes(changes) => {
-                    for change in changes {
-                        if let Change::Data { node, change, .. } = change {
-                            let end = allocated.entry(*node).or_default();
-                            *end = change.slots_end().max(*end);
-                        }
-                    }
                     state.begin_record();
                     match state.apply(&*base, changes) {
                         Ok(()) => {
@@ -164,7 +157,7 @@ impl Overlay {
                 Err(_) => Ok(Applied::DoesNotFit),
             }
         })?;
-        let overlay = Self::assemble(base, scratch, clock, options, state, journal, Some(allocated));
+        let overlay = Self::assemble(base, scratch, clock, options, state, journal);
         overlay.settle()?;
         Ok(overlay)
     }
@@ -176,14 +169,8 @@ impl Overlay {
         options: OverlayOptions,
         state: State,
         journal: Journal,
-        allocated: Option<HashMap<NodeId, u32>>,
     ) -> Self {
         let store = Store::new(scratch, options.retention);
-        for (node, end) in allocated.into_iter().flatten() {
-            if state.has_record(node) || options.retention == Retention::Everything {
-                store.file(node).note_allocated(end);
-            }
-        }
         let writer = Writer { journal, failed: None, era: 0, pins: HashMap::new() };
         Self { base, clock, options, store, state: RwLock::new(state), writer: Mutex::new(writer) }
     }
@@ -216,7 +203,7 @@ impl Overlay {
     /// When the system fails to write.
     pub fn sync_node(&self, node: NodeId) -> Result<()> {
         if !self.read().live_slots(node).is_empty() {
-            self.store.file(node).sync()?;
+            self.store.file(node)?.sync()?;
         }
         self.sync()
     }
@@ -545,7 +532,7 @@ impl Overlay {
                 let (path, length) = (operation.path(node), object_id.len());
                 return Err(VolumeError::BadLength { path, what: "an object id", length }.into());
             }
-            let mut items = record.items.as_deref().unwrap_or_default().to_vec();
+            let mut items = record.items.as_deref().cloned().unwrap_or_default();
             let position = items.iter().position(|item| item.tag == TaggedItem::OBJECT_ID);
             items.retain(|item| item.tag != TaggedItem::OBJECT_ID);
             if let Some(object_id) = object_id {
@@ -728,7 +715,10 @@ impl Overlay {
         self.operate_with_pins(|operation, _| plan(operation))
     }
 
-    fn operate_with_pins<R>(&self, plan: impl FnOnce(&mut Operation<'_>, &Pins<'_>) -> Result<R>) -> Result<R> {
+    fn operate_with_pins<R>(
+        &self,
+        plan: impl FnOnce(&mut Operation<'_>, &Pins<'_>) -> Result<R>,
+    ) -> Result<R> {
         let mut writer = self.writer()?;
         let (result, changes, files) = {
             // Only the holder of the writer's lock changes the state, so this lock may be held
@@ -800,7 +790,7 @@ impl Overlay {
         extents: &Arc<Extents>,
         length: u64,
     ) -> Result<Arc<dyn ReadAt>> {
-        let file = (!extents.runs.as_slice().is_empty()).then(|| self.store.file(id));
+        let file = (!extents.runs.as_slice().is_empty()).then(|| self.store.file(id)).transpose()?;
         Ok(Arc::new(Snapshot::new(Arc::clone(extents), length, file, &*self.base)?))
     }
 }
@@ -1162,7 +1152,7 @@ impl Operation<'_> {
         change: impl FnOnce(&mut Draft<'_>) -> Result<()>,
     ) -> Result<()> {
         let slots = Reuse { state: self.state, era: self.era };
-        let file = self.overlay.store.file(node);
+        let file = self.overlay.store.file(node)?;
         let mut draft = Draft::new(file, &slots, &*self.overlay.base, extents, length);
         change(&mut draft)?;
         if kind == StreamKind::Reparse && draft.length() > MAX_REPARSE_DATA as u64 {
@@ -1250,7 +1240,7 @@ impl Operation<'_> {
             None => Content::empty(),
         };
         let path = self.path(old);
-        let old_file = staged.map(|_| self.overlay.store.file(old));
+        let old_file = staged.map(|_| self.overlay.store.file(old)).transpose()?;
         self.stage(node, 0, StreamKind::Data, content.extents(), length, |draft| {
             if let Some((extents, file)) = staged.zip(old_file.as_deref()) {
                 draft.copy_staged(extents, file, found.length)?;

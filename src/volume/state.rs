@@ -89,7 +89,8 @@ pub(super) struct Record {
     pub(super) times: Times,
     pub(super) security: Option<Arc<[u8]>>,
     pub(super) reparse: Option<ReparseHeader>,
-    pub(super) items: Option<Arc<[TaggedItem]>>,
+    // Boxed, as few nodes have any.
+    pub(super) items: Option<Arc<Vec<TaggedItem>>>,
     pub(super) unknown_0x54: u32,
     pub(super) streams: Vec<StreamState>,
     /// The write time followed from entries that changed; once they are the base's again, so is
@@ -128,7 +129,7 @@ impl Record {
             times: Times { creation: node.creation_time, access: node.access_time, write: node.write_time },
             security: node.security,
             reparse: node.reparse,
-            items: (!node.tagged_items.is_empty()).then(|| node.tagged_items.into()),
+            items: (!node.tagged_items.is_empty()).then(|| Arc::new(node.tagged_items)),
             unknown_0x54: node.unknown_0x54,
             streams: streams.collect(),
             touched: false,
@@ -153,7 +154,7 @@ impl Record {
             security: self.security.clone(),
             reparse: self.reparse,
             streams: streams.collect(),
-            tagged_items: self.items.as_deref().unwrap_or_default().to_vec(),
+            tagged_items: self.items.as_deref().cloned().unwrap_or_default(),
             unknown_0x54: self.unknown_0x54,
         }
     }
@@ -650,15 +651,12 @@ impl State {
                 }
                 self.next_node = self.next_node.max((node.0 & !NodeId::NEW) + 1);
                 let security = self.descriptor(*descriptor)?;
-                let mut streams = Vec::new();
-                if !attributes.contains(FileAttributes::DIRECTORY) {
-                    streams.push(StreamState {
-                        kind: StreamKind::Data,
-                        name: no_name(),
-                        length: 0,
-                        content: Content::empty(),
-                    });
-                }
+                let streams = if attributes.contains(FileAttributes::DIRECTORY) {
+                    Vec::new()
+                } else {
+                    let (kind, name) = (StreamKind::Data, no_name());
+                    vec![StreamState { kind, name, length: 0, content: Content::empty() }]
+                };
                 let record = Record {
                     attributes: *attributes,
                     times: *times,
@@ -699,7 +697,7 @@ impl State {
             }
             Change::Reparse { node, header } => self.record_mut(base, *node)?.reparse = *header,
             Change::Items { node, items } => {
-                self.record_mut(base, *node)?.items = (!items.is_empty()).then(|| items.as_slice().into());
+                self.record_mut(base, *node)?.items = (!items.is_empty()).then(|| Arc::new(items.clone()));
             }
             Change::AddStream { node, position, kind, name } => {
                 let streams = &mut self.record_mut(base, *node)?.streams;

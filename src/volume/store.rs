@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use quick_cache::sync::Cache;
 
@@ -42,8 +42,19 @@ pub enum Retention {
 
 struct Shared {
     scratch: Scratch,
-    handles: Cache<NodeId, Arc<File>>,
     retention: Retention,
+    handles: Cache<NodeId, Arc<File>>,
+    // Only what is in use: a node that is not being read or written takes no memory here.
+    open: Mutex<HashMap<NodeId, Weak<DataFile>>>,
+    free: Mutex<HashMap<NodeId, FreeSlots>>,
+}
+
+#[derive(Default)]
+struct FreeSlots {
+    // The count of savepoint events at which the slots were found free. A rollback may bring one
+    // back to life, so the list lasts until the next event only.
+    era: u64,
+    slots: Vec<u32>,
 }
 
 impl Shared {
@@ -61,6 +72,13 @@ impl Shared {
             }
         }
     }
+
+    fn delete(&self, node: NodeId) {
+        self.handles.remove(&node);
+        // The scratch directory goes with its owner, so a file that stays behind is no loss; nor
+        // is one that was never written.
+        let _ = std::fs::remove_file(self.scratch.path().join(file_name(node)));
+    }
 }
 
 fn file_name(node: NodeId) -> String {
@@ -68,46 +86,55 @@ fn file_name(node: NodeId) -> String {
 }
 
 /// The data files of an overlay.
-pub(super) struct Store {
-    shared: Arc<Shared>,
-    files: Mutex<HashMap<NodeId, Arc<DataFile>>>,
-}
+pub(super) struct Store(Arc<Shared>);
 
 impl Store {
     pub(super) fn new(scratch: Scratch, retention: Retention) -> Self {
-        let shared = Shared { scratch, handles: Cache::new(OPEN_FILES), retention };
-        Self { shared: Arc::new(shared), files: Mutex::default() }
+        let handles = Cache::new(OPEN_FILES);
+        Self(Arc::new(Shared { scratch, retention, handles, open: Mutex::default(), free: Mutex::default() }))
     }
 
     /// The data file of a node; nothing is created on disk before it is written.
-    pub(super) fn file(&self, node: NodeId) -> Arc<DataFile> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = files.entry(node).or_insert_with(|| {
-            Arc::new(DataFile {
-                shared: Arc::clone(&self.shared),
-                node,
-                allocated: AtomicU32::new(0),
-                free: Mutex::default(),
-                doomed: AtomicBool::new(false),
-            })
+    pub(super) fn file(&self, node: NodeId) -> Result<Arc<DataFile>> {
+        let mut open = lock(&self.0.open);
+        if let Some(file) = open.get(&node).and_then(Weak::upgrade) {
+            return Ok(file);
+        }
+        let path = self.0.scratch.path().join(file_name(node));
+        // Every slot that was ever written lies within the file, so its length tells what is free.
+        let length = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(Error::io(path.display(), &error)),
+        };
+        let allocated = u32::try_from(length.div_ceil(BLOCK))
+            .map_err(|_| VolumeError::TooLarge { path: path.display().to_string(), length })?;
+        let file = Arc::new(DataFile {
+            shared: Arc::clone(&self.0),
+            node,
+            allocated: AtomicU32::new(allocated),
+            doomed: AtomicBool::new(false),
         });
-        Arc::clone(file)
+        open.insert(node, Arc::downgrade(&file));
+        Ok(file)
     }
 
     /// Deletes the data file of a node that is gone, once the last snapshot of it is.
     pub(super) fn discard(&self, node: NodeId) {
-        if self.shared.retention == Retention::Everything {
+        if self.0.retention == Retention::Everything {
             return;
         }
-        let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).remove(&node);
-        if let Some(file) = removed {
-            file.doomed.store(true, Ordering::Release);
+        lock(&self.0.free).remove(&node);
+        let open = lock(&self.0.open).get(&node).and_then(Weak::upgrade);
+        match open {
+            Some(file) => file.doomed.store(true, Ordering::Release),
+            None => self.0.delete(node),
         }
     }
 
     /// Makes the names of new files safe against loss of power.
     pub(super) fn sync_directory(&self) -> Result<()> {
-        let directory = self.shared.scratch.path();
+        let directory = self.0.scratch.path();
         File::open(directory)
             .and_then(|opened| opened.sync_all())
             .map_err(|error| Error::io(directory.display(), &error))
@@ -115,10 +142,10 @@ impl Store {
 
     /// Deletes the data files of all but these nodes: what a killed process left behind.
     pub(super) fn sweep(&self, keep: impl Fn(NodeId) -> bool) -> Result<()> {
-        if self.shared.retention == Retention::Everything {
+        if self.0.retention == Retention::Everything {
             return Ok(());
         }
-        let directory = self.shared.scratch.path();
+        let directory = self.0.scratch.path();
         let failed = |error: std::io::Error| Error::io(directory.display(), &error);
         for entry in std::fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -139,16 +166,7 @@ pub(super) struct DataFile {
     shared: Arc<Shared>,
     node: NodeId,
     allocated: AtomicU32,
-    free: Mutex<FreeSlots>,
     doomed: AtomicBool,
-}
-
-#[derive(Default)]
-struct FreeSlots {
-    // The count of savepoint events at which the slots were found free. A rollback may bring one
-    // back to life, so the list lasts until the next event only.
-    era: u64,
-    slots: Vec<u32>,
 }
 
 impl DataFile {
@@ -189,11 +207,6 @@ impl DataFile {
         self.allocated.load(Ordering::Acquire)
     }
 
-    /// Notes that a journal record refers to the slots below `end`.
-    pub(super) fn note_allocated(&self, end: u32) {
-        self.allocated.fetch_max(end, Ordering::AcqRel);
-    }
-
     /// Hands out `count` new slots at the end of the file.
     pub(super) fn allocate(&self, count: u32) -> Result<u32> {
         let first = self.allocated();
@@ -210,19 +223,20 @@ impl DataFile {
     /// Only the overlay's one writer calls this, with no savepoint open; `live` are the slots of
     /// the state that the journal's last record describes.
     pub(super) fn reuse(self: &Arc<Self>, era: u64, live: impl FnOnce() -> HashSet<u32>) -> Option<u32> {
-        // Counted: the store's own, and the caller's. Any further one is a snapshot.
-        if self.shared.retention == Retention::Everything || Arc::strong_count(self) > 2 {
+        // A second holder is a snapshot.
+        let allocated = self.allocated();
+        if self.shared.retention == Retention::Everything
+            || allocated <= SPARE_SLOTS
+            || Arc::strong_count(self) > 1
+        {
             return None;
         }
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = lock(&self.shared.free);
+        let free = free.entry(self.node).or_default();
         if free.era != era {
             *free = FreeSlots { era, slots: Vec::new() };
         }
         if free.slots.is_empty() {
-            let allocated = self.allocated();
-            if allocated <= SPARE_SLOTS {
-                return None;
-            }
             let live = live();
             let dead = allocated.saturating_sub(u32::try_from(live.len()).unwrap_or(u32::MAX));
             if dead <= SPARE_SLOTS.max(allocated / 4) {
@@ -237,10 +251,16 @@ impl DataFile {
 impl Drop for DataFile {
     fn drop(&mut self) {
         if *self.doomed.get_mut() {
-            self.shared.handles.remove(&self.node);
-            // The scratch directory goes with its owner, so a file that stays behind is no loss;
-            // nor is one that was never written.
-            let _ = std::fs::remove_file(self.shared.scratch.path().join(file_name(self.node)));
+            self.shared.delete(self.node);
+        }
+        let mut open = lock(&self.shared.open);
+        // Another one may have been opened meanwhile.
+        if open.get(&self.node).is_some_and(|file| file.strong_count() == 0) {
+            open.remove(&self.node);
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
