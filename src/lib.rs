@@ -2,10 +2,13 @@
 #![doc = "Services Windows images on Linux: the library behind the `transom` command."]
 
 pub mod base;
+pub mod catalog;
 pub mod codec;
 pub mod digest;
 pub mod hive;
+pub mod inf;
 pub mod io;
+pub mod pe;
 pub mod volume;
 pub mod wim;
 pub mod xml;
