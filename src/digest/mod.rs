@@ -47,6 +47,16 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     sha2::Sha256::digest(bytes).into()
 }
 
+/// The SHA-384 of a buffer.
+pub fn sha384(bytes: &[u8]) -> [u8; 48] {
+    sha2::Sha384::digest(bytes).into()
+}
+
+/// The SHA-512 of a buffer.
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    sha2::Sha512::digest(bytes).into()
+}
+
 /// The name of a stream's content in a WIM: its SHA-1, or zero when it is empty.
 pub fn blob_hash(bytes: &[u8]) -> BlobHash {
     if bytes.is_empty() { BlobHash::ZERO } else { BlobHash(sha1(bytes)) }
