@@ -11,10 +11,8 @@ use transom::inf::{Inf, Target};
 
 /// A folder of the corpus; nothing, with a notice, where it is missing.
 pub fn corpus(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var_os("TRANSOM_CORPUS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
-        PathBuf::from,
-    );
+    let root = std::env::var_os("TRANSOM_CORPUS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
     let path = root.join(folder);
     if path.is_dir() {
         return Some(path);
