@@ -93,7 +93,8 @@ impl Inf {
     /// When a field is too long or the catalog's path leaves the folder.
     pub fn version(&self, target: &Target) -> Result<InfVersion> {
         let directories = Directories::default();
-        let scope = scope::Scope::new(&self.document, target, &directories, String::new());
+        let budget = scope::Budget::default();
+        let scope = scope::Scope::new(&self.document, target, &directories, &budget, String::new());
         Ok(version::read(&scope, target, &mut Vec::new())?)
     }
 

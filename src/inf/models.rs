@@ -4,6 +4,8 @@
 //! Each line gives at most one models section: of its applicable decorations the closest. A
 //! chosen section that is empty or missing means that the target is not supported.
 
+use std::collections::HashSet;
+
 use super::decoration::Decoration;
 use super::document::{Document, Section};
 use super::plan::TokenText;
@@ -20,12 +22,13 @@ pub(super) struct Models<'a> {
 /// Decorations of all lines, each once; an undecorated section only where it exists.
 pub(super) fn offered(document: &Document) -> Vec<Decoration> {
     let mut found = Vec::new();
+    let mut seen = HashSet::new();
     let Some(section) = document.section("Manufacturer") else { return found };
     for line in section.lines() {
         let plain = document.section(line.field(1)).map(|_| Decoration::default());
         let decorated = line.fields().skip(1).filter_map(Decoration::parse);
         for decoration in plain.into_iter().chain(decorated) {
-            if !found.contains(&decoration) {
+            if seen.insert(decoration) {
                 found.push(decoration);
             }
         }

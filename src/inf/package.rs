@@ -15,16 +15,15 @@ use super::plan::{
     Configuration, CopyFile, Device, Filter, Interface, PackagePlan, PropertyAction, RegistryAction,
 };
 use super::registry::{self, Directive, strings_of};
-use super::scope::Scope;
+use super::scope::{Budget, Scope};
 use super::service::directive_of;
 use super::{Inf, InfError, PackageOptions, Target, path, version};
 use crate::base::Result;
 
-/// The most bytes of text that one INF may expand to on one target: far above the largest real
-/// one (a printer INF of some thousand install sections), far below what memory holds.
-const EXPANSION_LIMIT: u64 = 128 << 20;
-/// What a line costs besides its text.
-const LINE_COST: usize = 64;
+/// What one section that is needed costs of the budget: reading it again sets up an included INF.
+const NEED_COST: usize = 8 << 10;
+/// What a line of a list costs besides its text.
+const LINE_COST: usize = 32;
 /// How deep Needs may lead through included INFs.
 const MAX_DEPTH: usize = 16;
 const MAX_WARNINGS: usize = 200;
@@ -74,7 +73,7 @@ pub(super) struct Planner<'a> {
     target: &'a Target,
     options: &'a PackageOptions<'a>,
     warnings: Vec<String>,
-    spent: u64,
+    budget: &'a Budget,
     includes: HashMap<String, Option<Arc<Inf>>>,
     /// An included INF that is there but cannot be read.
     include_error: Option<crate::base::Error>,
@@ -82,6 +81,15 @@ pub(super) struct Planner<'a> {
     seen_files: HashSet<String>,
     cabinets: Vec<(String, String)>,
     copied_infs: Vec<String>,
+}
+
+/// Positions of configurations.
+#[derive(Default)]
+struct Chosen {
+    /// By the name that models lines give.
+    by_install: HashMap<String, usize>,
+    /// By the decorated name that was chosen for it.
+    by_name: HashMap<String, usize>,
 }
 
 /// How one install section reaches into included INFs.
@@ -98,12 +106,13 @@ pub(super) fn plan(
     target: &Target,
     options: &PackageOptions<'_>,
 ) -> Result<PackagePlan> {
-    let scope = Scope::new(document, target, &options.directories, String::new());
+    let budget = Budget::default();
+    let scope = Scope::new(document, target, &options.directories, &budget, String::new());
     let mut planner = Planner {
         target,
         options,
         warnings: Vec::new(),
-        spent: 0,
+        budget: &budget,
         includes: HashMap::new(),
         include_error: None,
         source_files: Vec::new(),
@@ -126,7 +135,7 @@ impl Planner<'_> {
             ..PackagePlan::default()
         };
         let selected = models::select(scope, self.options.undecorated, &mut self.warnings)?;
-        let mut chosen = HashMap::new();
+        let mut chosen = Chosen::default();
         let mut floors = Vec::new();
         for models in &selected {
             let before = plan.devices.len();
@@ -158,7 +167,7 @@ impl Planner<'_> {
         &mut self,
         scope: &Scope<'_>,
         models: &Models<'_>,
-        chosen: &mut HashMap<String, usize>,
+        chosen: &mut Chosen,
         plan: &mut PackagePlan,
     ) -> Result<(), InfError> {
         for line in models.section.lines() {
@@ -172,18 +181,8 @@ impl Planner<'_> {
                 continue;
             }
             let description = scope.token_text(key, line.number())?;
-            self.spend(
-                line.number(),
-                description.text.len() + fields.iter().map(String::len).sum::<usize>(),
-            )?;
-            let configuration = match chosen.get(fold(install).as_str()) {
-                Some(position) => *position,
-                None => {
-                    let position = self.device_configuration(scope, install, line.number(), plan)?;
-                    chosen.insert(fold(install), position);
-                    position
-                }
-            };
+            self.budget.spend(line.number(), models.manufacturer.text.len())?;
+            let configuration = self.device_configuration(scope, install, line.number(), chosen, plan)?;
             let mut ids = ids.iter().map(|id| id.trim().to_owned());
             plan.devices.push(Device {
                 description,
@@ -202,20 +201,28 @@ impl Planner<'_> {
         scope: &Scope<'_>,
         install: &str,
         line: u32,
+        chosen: &mut Chosen,
         plan: &mut PackagePlan,
     ) -> Result<usize, InfError> {
+        if let Some(position) = chosen.by_install.get(fold(install).as_str()) {
+            return Ok(*position);
+        }
         let section = scope.install_section(install);
         let name = section.map_or(install, |section| section.name());
-        let known = plan.configurations.iter().position(|known| super::document::same(&known.name, name));
-        if let Some(position) = known {
-            return Ok(position);
-        }
-        if section.is_none() {
-            self.warn(scope, line, || format!("there is no install section [{install}]"));
-        }
-        let configuration = self.configuration(scope, name)?;
-        plan.configurations.push(configuration);
-        Ok(plan.configurations.len() - 1)
+        let position = match chosen.by_name.get(fold(name).as_str()) {
+            Some(position) => *position,
+            None => {
+                if section.is_none() {
+                    self.warn(scope, line, || format!("there is no install section [{install}]"));
+                }
+                let configuration = self.configuration(scope, name)?;
+                plan.configurations.push(configuration);
+                plan.configurations.len() - 1
+            }
+        };
+        chosen.by_install.insert(fold(install), position);
+        chosen.by_name.insert(fold(name), position);
+        Ok(position)
     }
 
     fn configuration(&mut self, scope: &Scope<'_>, name: &str) -> Result<Configuration, InfError> {
@@ -244,11 +251,9 @@ impl Planner<'_> {
         }
         // Stable: within a depth the order of the sections stays.
         walk.used.sort_by_key(|(depth, _)| *depth);
-        for (_, inf) in walk.used {
-            if !out.included_infs.iter().any(|known| super::document::same(known, &inf)) {
-                out.included_infs.push(inf);
-            }
-        }
+        let mut seen = HashSet::new();
+        let used = walk.used.into_iter().map(|(_, inf)| inf);
+        out.included_infs = used.filter(|inf| seen.insert(fold(inf))).collect();
         Ok(out)
     }
 
@@ -269,15 +274,16 @@ impl Planner<'_> {
         let own = walk.open.is_empty();
         walk.open.push(here);
         let mut include = Vec::new();
-        for line in section.lines().filter(|line| line.key().is_some_and(|key| scope.is_key(key, "Include")))
-        {
+        for line in section.lines().filter(|line| {
+            line.key().is_some_and(|key| scope.key(key, line.number()).eq_ignore_ascii_case("Include"))
+        }) {
             include.extend(scope.fields(&line)?.into_iter().filter(|inf| !inf.is_empty()));
         }
-        let mut used = Vec::new();
+        let mut used = HashSet::new();
         for line in section.lines() {
             let Some(key) = line.key() else { continue };
-            self.spend(line.number(), 0)?;
-            let key = if key.contains('%') { scope.expand(key, line.number())? } else { key.to_owned() };
+            self.budget.spend(line.number(), 0)?;
+            let key = scope.key(key, line.number());
             if key.eq_ignore_ascii_case("Needs") {
                 self.needs(scope, &line, &include, role, out, walk, &mut used)?;
             } else {
@@ -286,7 +292,7 @@ impl Planner<'_> {
         }
         walk.open.pop();
         let depth = walk.open.len();
-        for inf in include.iter().rev().filter(|inf| used.contains(&fold(inf))) {
+        for inf in include.iter().rev().filter(|inf| used.contains(fold(inf).as_str())) {
             walk.used.push((depth, inf.clone()));
         }
         Ok(())
@@ -302,20 +308,28 @@ impl Planner<'_> {
         role: Role,
         out: &mut Configuration,
         walk: &mut Walk,
-        used: &mut Vec<String>,
+        used: &mut HashSet<String>,
     ) -> Result<(), InfError> {
         for needed in scope.fields(line)? {
+            self.budget.spend(line.number(), NEED_COST)?;
             let mut found = false;
             let mut absent = Vec::new();
             for name in include {
+                self.budget.spend(line.number(), name.len())?;
                 let Some(inf) = self.included(name) else {
                     absent.push(fold(name));
                     continue;
                 };
-                let included = Scope::new(&inf.document, self.target, &self.options.directories, fold(name));
+                let included = Scope::new(
+                    &inf.document,
+                    self.target,
+                    &self.options.directories,
+                    self.budget,
+                    fold(name),
+                );
                 let Some(section) = included.install_section(&needed) else { continue };
                 self.walk(&included, section.name(), role, out, walk)?;
-                used.push(fold(name));
+                used.insert(fold(name));
                 found = true;
                 break;
             }
@@ -457,7 +471,7 @@ impl Planner<'_> {
         other: &mut Vec<RegistryAction>,
     ) -> Result<(), InfError> {
         for list in scope.fields(line)? {
-            for entry in self.listed(scope, line.number(), &list) {
+            for entry in self.listed(scope, line.number(), &list)? {
                 let number = entry.number();
                 let expand = |text: &str| scope.expand(text, number);
                 let (action, note) = registry::action(directive, &entry, &expand)?;
@@ -469,7 +483,7 @@ impl Planner<'_> {
                     super::RegistryOperation::Set { data, .. } => data.len(),
                     _ => 0,
                 };
-                self.spend(number, action.subkey.len() + action.name.len() + data)?;
+                self.budget.spend(number, action.subkey.len() + action.name.len() + data)?;
                 if action.root == "HKR" { own_root.push(action) } else { other.push(action) }
             }
         }
@@ -477,15 +491,22 @@ impl Planner<'_> {
     }
 
     /// The lines of a section that a directive lists; a missing one is said and is empty.
-    pub(super) fn listed<'d>(&mut self, scope: &Scope<'d>, line: u32, name: &str) -> Vec<Line<'d>> {
+    pub(super) fn listed<'d>(
+        &mut self,
+        scope: &Scope<'d>,
+        line: u32,
+        name: &str,
+    ) -> Result<Vec<Line<'d>>, InfError> {
         if name.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let Some(section) = scope.section(name) else {
             self.warn(scope, line, || format!("there is no section [{name}]"));
-            return Vec::new();
+            return Ok(Vec::new());
         };
-        section.lines().collect()
+        let lines: Vec<Line<'d>> = section.lines().collect();
+        self.budget.spend(line, lines.len() * LINE_COST)?;
+        Ok(lines)
     }
 
     fn copy_files(
@@ -501,7 +522,7 @@ impl Planner<'_> {
                 }
                 continue;
             }
-            let entries = self.listed(scope, line.number(), &list);
+            let entries = self.listed(scope, line.number(), &list)?;
             if entries.is_empty() {
                 continue;
             }
@@ -557,7 +578,7 @@ impl Planner<'_> {
         let safe_source = path::join(&[&folder.0, &folder.1, source]).filter(|path| !path.is_empty());
         let source = safe_source
             .ok_or_else(|| unsafe_path("source path", &format!("{}\\{}\\{source}", folder.0, folder.1)))?;
-        self.spend(line, target.len() + source.len() + subdir.len())?;
+        self.budget.spend(line, target.len() + source.len() + subdir.len())?;
         if !scope.is_external() && self.seen_files.insert(fold(&source)) {
             if let Some(tag) = cabinet {
                 let cabinet = path::join(&[&folder.0, &tag]).ok_or_else(|| unsafe_path("cabinet", &tag))?;
@@ -616,8 +637,7 @@ impl Planner<'_> {
             reference: scope.field(line, 2)?,
             registry: Vec::new(),
         };
-        self.spend(line.number(), interface.class_guid.len() + interface.reference.len())?;
-        for entry in self.listed(scope, line.number(), &scope.field(line, 3)?) {
+        for entry in self.listed(scope, line.number(), &scope.field(line, 3)?)? {
             if let Some(directive) = directive_of(entry.key()) {
                 self.registry(scope, directive, &entry, &mut interface.registry, &mut out.other_registry)?;
             } else if entry.key().is_some_and(|key| key.eq_ignore_ascii_case("CopyFiles")) {
@@ -667,9 +687,8 @@ impl Planner<'_> {
         out: &mut Configuration,
     ) -> Result<(), InfError> {
         for list in scope.fields(line)? {
-            for entry in self.listed(scope, line.number(), &list) {
+            for entry in self.listed(scope, line.number(), &list)? {
                 let mut fields = scope.fields(&entry)?;
-                self.spend(entry.number(), fields.iter().map(String::len).sum())?;
                 let values = if fields.len() > 4 { fields.split_off(4) } else { Vec::new() };
                 let field = |position: usize| fields.get(position).map(String::as_str).unwrap_or_default();
                 out.properties.push(PropertyAction {
@@ -701,21 +720,374 @@ impl Planner<'_> {
         }))
     }
 
-    /// Counts what a line produced.
-    pub(super) fn spend(&mut self, line: u32, bytes: usize) -> Result<(), InfError> {
-        self.spent = self.spent.saturating_add((bytes + LINE_COST) as u64);
-        if self.spent > EXPANSION_LIMIT {
-            return Err(InfError::ExpansionLimit { line, limit: EXPANSION_LIMIT });
-        }
-        Ok(())
-    }
-
     /// Notes an oddity of the package itself; those of included INFs are their owners' business.
     pub(super) fn warn(&mut self, scope: &Scope<'_>, line: u32, text: impl FnOnce() -> String) {
         if !scope.is_external() && self.warnings.len() < MAX_WARNINGS {
             let text = format!("line {line}: {}", text());
             if !self.warnings.contains(&text) {
                 self.warnings.push(text);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{Arch, Code, Version};
+    use crate::inf::{
+        Decoration, Directories, IncludeSource, NoIncludes, RegistryOperation, Service, TokenText,
+        UndecoratedModels,
+    };
+
+    const HEAD: &str = "[Version]\nSignature=\"$Windows NT$\"\nCatalogFile=a.cat\n";
+    const MODELS: &str = "[Manufacturer]\n%m%=M,NTamd64\n[M.NTamd64]\nDevice=I,ID\\1\n[Strings]\nm=Maker\n";
+    const FILES: &str = "[DestinationDirs]\nDefaultDestDir=12\n[SourceDisksNames]\n1=d\n";
+
+    fn target() -> Target {
+        Target {
+            arch: Arch::Amd64,
+            version: Version::new(10, 0, 19041, 0),
+            product_type: 1,
+            suite_mask: 0,
+            language: 0x0409,
+        }
+    }
+
+    fn inf(text: &str) -> Inf {
+        Inf::parse(format!("{HEAD}{text}").as_bytes()).unwrap()
+    }
+
+    fn package(text: &str) -> PackagePlan {
+        inf(text).package(&target()).unwrap()
+    }
+
+    fn refused(text: &str) -> crate::base::Error {
+        inf(text).package(&target()).unwrap_err()
+    }
+
+    /// The one configuration of an INF whose install section is `I`.
+    fn configuration(text: &str) -> (Configuration, Vec<String>) {
+        let mut plan = package(&format!("{MODELS}{FILES}{text}"));
+        assert_eq!(plan.configurations.len(), 1);
+        (plan.configurations.remove(0), plan.warnings)
+    }
+
+    struct Inbox(Vec<(&'static str, &'static str)>);
+
+    impl IncludeSource for Inbox {
+        fn inf(&self, name: &str) -> Result<Option<Arc<Inf>>> {
+            let found = self.0.iter().find(|(file, _)| file.eq_ignore_ascii_case(name));
+            found.map(|(_, text)| Inf::parse(text.as_bytes()).map(Arc::new)).transpose()
+        }
+    }
+
+    fn with_inbox(text: &str, inbox: Vec<(&'static str, &'static str)>) -> Result<PackagePlan> {
+        let inbox = Inbox(inbox);
+        let options = PackageOptions { includes: &inbox, ..PackageOptions::default() };
+        inf(&format!("{MODELS}{FILES}{text}")).package_with(&target(), &options)
+    }
+
+    #[test]
+    fn install_sections_by_decoration() {
+        let cases = [
+            ("[I]\n[I.NT]\n[I.NTamd64]\n[I.NTx86]", "I.NTamd64"),
+            ("[I]\n[i.nt]\n[I.NTx86]", "i.nt"),
+            ("[I]\n[I.NTamd64.10.0]\n[I.NTamd64.6.1]\n[I.NTamd64.10.0...22000]", "I.NTamd64.10.0"),
+            ("[I]\n[I.NTamd64.Services]\n[I.NTx]\n[I2.NT]", "I"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(configuration(text).0.name, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn sub_sections_hang_on_the_chosen_name() {
+        let (found, _) = configuration(
+            "[I]\n[I.NT]\nFeatureScore=DA\nExcludeId=A\\1,B\\2\nDriverVer=1-2-2020,1.2\nReboot\nDelFiles=x\n\
+             RegisterDlls=y\nRegisterDlls=z\n[I.Services]\nAddService=no,2,s\n[I.NT.Services]\n\
+             AddService=,2\nAddService=svc,%flags%,s,e,Application,other\nDelService=old,0x204\n[s]\n\
+             ServiceType=0x10\nStartType=2\nServiceBinary=%11%\\x.exe\nDependencies=RpcSs,+TDI\n\
+             StartName=LocalService\nAddTrigger=t\nDelayedAutoStart=1\nFailureActions=f\n\
+             RequiredPrivileges=SeA,SeB\nAddReg=r\n[t]\n1,1,{g}\n[f]\nResetPeriod=5\nAction=1,100\n\
+             [e]\nAddReg=r\n[r]\nHKR,K,N,,v\nHKLM,K,N,,v\n[I.NT.Interfaces]\nAddInterface={i},ref,a\n[a]\nAddReg=r\n\
+             [I.NT.Wdf]\nKmdfService=svc,w\n[w]\nKmdfLibraryVersion=1.15\n[I.NT.Filters]\nAddFilter=flt,,p\n[p]\n\
+             FilterLevel=Upper\n[I.NT.CoInstallers]\nAddReg=c\n[c]\nHKR,,CoInstallers32,0x10000,\"a.dll,Entry\",b.dll\n\
+             HKR,,Other,,x\n[Strings]\nflags=2",
+        );
+        let registry = |root: &str| RegistryAction {
+            root: root.into(),
+            subkey: "K".into(),
+            name: "N".into(),
+            flags: 0,
+            operation: RegistryOperation::Set { kind: 1, data: b"v\0\0\0".to_vec() },
+        };
+        let service = Service {
+            name: "svc".into(),
+            flags: 2,
+            service_type: 0x10,
+            start_type: 2,
+            binary: Some((11, "x.exe".into())),
+            start_name: Some("LocalService".into()),
+            dependencies: vec!["RpcSs".into(), "+TDI".into()],
+            delayed_auto_start: Some(1),
+            required_privileges: vec!["SeA".into(), "SeB".into()],
+            triggers: vec![vec!["1".into(), "1".into(), "{g}".into()]],
+            failure_actions: vec![
+                ("ResetPeriod".into(), vec!["5".into()]),
+                ("Action".into(), vec!["1".into(), "100".into()]),
+            ],
+            registry: vec![registry("HKR")],
+            event_log: Some(super::super::EventLog {
+                log: "Application".into(),
+                name: "other".into(),
+                registry: vec![registry("HKR")],
+            }),
+            ..Service::default()
+        };
+        let expected = Configuration {
+            name: "I.NT".into(),
+            feature_score: 0xDA,
+            exclude_ids: vec!["A\\1".into(), "B\\2".into()],
+            driver_version: Some((crate::base::FileTime::from_date(2020, 1, 2), Version::new(1, 2, 0, 0))),
+            reboot: true,
+            services: vec![service],
+            deleted_services: vec!["old".into()],
+            null_driver: true,
+            driver_registry: vec![RegistryAction {
+                name: "Other".into(),
+                subkey: String::new(),
+                operation: RegistryOperation::Set { kind: 1, data: b"x\0\0\0".to_vec() },
+                ..registry("HKR")
+            }],
+            other_registry: vec![registry("HKLM"), registry("HKLM"), registry("HKLM")],
+            interfaces: vec![Interface {
+                class_guid: "{i}".into(),
+                reference: "ref".into(),
+                registry: vec![registry("HKR")],
+            }],
+            filters: vec![Filter { service: "flt".into(), level: Some("Upper".into()), ..Filter::default() }],
+            has_services: true,
+            has_interfaces: true,
+            has_wdf: true,
+            co_installers: vec!["a.dll".into(), "b.dll".into()],
+            kmdf_versions: vec![("svc".into(), "1.15".into())],
+            legacy_actions: vec!["DelFiles".into(), "RegisterDlls".into()],
+            ..Configuration::default()
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn files_with_their_places() {
+        let text = "[I]\nCopyFiles=list,@c.dll\n[I.CoInstallers]\nCopyFiles=co\n[list]\na.sys,,,0x10\n\
+                    \"new name.bin\",b.bin\n[co]\nco.dll\n[DestinationDirs]\nlist=13\nco=11,sub\\dir\n\
+                    [SourceDisksNames.amd64]\n2=d,x.cab,,\\x64\n[SourceDisksFiles.amd64]\na.sys=2,deep\n\
+                    [SourceDisksFiles]\na.sys=1\nb.bin=0x1,other\nc.dll=1\nco.dll=1\n";
+        let plan = package(&format!("{MODELS}{FILES}{text}"));
+        let file = |dirid, subdir: &str, target: &str, source: &str, flags| CopyFile {
+            dirid,
+            subdir: subdir.into(),
+            target: target.into(),
+            source: source.into(),
+            flags,
+        };
+        let expected = [
+            file(13, "", "a.sys", r"x64\deep\a.sys", 0x10),
+            file(13, "", "new name.bin", r"other\b.bin", 0),
+            file(12, "", "c.dll", "c.dll", 0),
+            file(11, r"sub\dir", "co.dll", "co.dll", 0),
+        ];
+        assert_eq!(plan.configurations[0].copy_files, expected);
+        assert_eq!(plan.source_files, [r"x64\deep\a.sys", r"other\b.bin", "c.dll", "co.dll"]);
+        assert_eq!(plan.cabinets, [(r"x64\deep\a.sys".to_owned(), r"x64\x.cab".to_owned())]);
+        assert_eq!(plan.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_absolute_destination() {
+        let (found, _) = configuration(
+            "[I]\nCopyFiles=list\n[list]\na\n[DestinationDirs]\nlist=-1,C:\\x\\y\n[SourceDisksFiles]\na=1",
+        );
+        let file = &found.copy_files[0];
+        assert_eq!((file.dirid, file.subdir.as_str()), (CopyFile::ABSOLUTE, r"C:\x\y"));
+    }
+
+    #[test]
+    fn included_sections() {
+        let inbox = vec![
+            (
+                "one.inf",
+                "[Version]\nSignature=$CHICAGO$\n[DestinationDirs]\nDefaultDestDir=12\n[Base.NT]\nAddReg=r\n\
+                 CopyFiles=f\nInclude=two.inf\nNeeds=Deep\n[r]\nHKR,,N,,%t%\n[f]\ninbox.sys\n[Strings]\nt=theirs\n\
+                 [Base.NT.Services]\nAddService=inboxsvc,2,s\n[s]\nStartType=3\n",
+            ),
+            ("two.inf", "[Version]\nSignature=$CHICAGO$\n[Deep]\nAddReg=r\n[r]\nHKR,,Deep,,x\n"),
+            ("unused.inf", "[Version]\nSignature=$CHICAGO$\n"),
+        ];
+        let text = "[I]\nInclude=unused.inf,ONE.inf\nNeeds=Base,Own\nAddReg=r\n[r]\nHKR,,Mine,,%t%\n[Own]\nReboot\n\
+                    [I.Services]\nInclude=one.inf\nNeeds=Base.NT.Services\n[Strings]\nt=mine";
+        let plan = with_inbox(text, inbox).unwrap();
+        let found = &plan.configurations[0];
+        let names: Vec<(&str, &RegistryOperation)> =
+            found.driver_registry.iter().map(|action| (action.name.as_str(), &action.operation)).collect();
+        let sz = |text: &str| RegistryOperation::Set {
+            kind: 1,
+            data: text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect(),
+        };
+        assert_eq!(names, [("N", &sz("theirs")), ("Deep", &sz("x")), ("Mine", &sz("mine"))]);
+        assert_eq!(found.included_infs, ["ONE.inf", "two.inf"]);
+        assert_eq!(found.copy_files, []);
+        assert_eq!(found.external_files[0].target, "inbox.sys");
+        assert_eq!(plan.source_files, Vec::<String>::new());
+        assert!(found.reboot && found.services[0].external);
+        assert_eq!(found.services[0].name, "inboxsvc");
+        assert_eq!(plan.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn absent_includes_are_believed() {
+        let (found, warnings) = configuration("[I]\nInclude=a.inf,b.inf\nNeeds=X\nAddReg=r\n[r]\nHKR,,N");
+        assert_eq!(found.included_infs, ["b.inf", "a.inf"]);
+        assert_eq!((found.driver_registry.len(), warnings.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_broken_include_is_an_error() {
+        let error = with_inbox("[I]\nInclude=bad.inf\nNeeds=X", vec![("bad.inf", "[Version")]).unwrap_err();
+        assert_eq!(error.code(), Code(0xE000_0001));
+        assert!(error.to_string().contains("bad.inf"), "{error}");
+    }
+
+    #[test]
+    fn cycles_of_include_end() {
+        let inbox = vec![
+            ("a.inf", "[Version]\nSignature=$CHICAGO$\n[X]\nInclude=b.inf\nNeeds=X\nReboot\n"),
+            ("b.inf", "[Version]\nSignature=$CHICAGO$\n[X]\nInclude=a.inf,b.inf\nNeeds=X,X,X,X\n"),
+        ];
+        let plan = with_inbox("[I]\nInclude=a.inf\nNeeds=X", inbox).unwrap();
+        assert!(plan.configurations[0].reboot);
+        let (_, warnings) = configuration("[I]\nNeeds=I");
+        assert_eq!(warnings, ["line 14: [I] is needed by itself; it is read once"]);
+    }
+
+    /// Each INF needs the next one many times over: without a limit this would not end.
+    #[test]
+    fn needs_cannot_grow_without_bound() {
+        let needs = vec!["X"; 800].join(",");
+        let texts: Vec<(&'static str, &'static str)> = (0..15)
+            .map(|number| {
+                let text = format!(
+                    "[Version]\nSignature=$CHICAGO$\n[X]\nInclude={}.inf\nNeeds={needs}\n",
+                    number + 1
+                );
+                let name: &'static str = Box::leak(format!("{number}.inf").into_boxed_str());
+                (name, &*Box::leak(text.into_boxed_str()))
+            })
+            .collect();
+        let error = with_inbox("[I]\nInclude=0.inf\nNeeds=X", texts).unwrap_err();
+        assert_eq!(error.code(), Code(0xE000_0003), "{error}");
+    }
+
+    #[test]
+    fn paths_that_leave_their_folder_are_refused() {
+        let cases = [
+            ("[I]\nCopyFiles=@..\\a.sys", "destination"),
+            ("[I]\nCopyFiles=l\n[l]\na.sys,..\\..\\b.sys", "source path"),
+            ("[I]\nCopyFiles=l\n[l]\nC:\\a.sys,b.sys", "destination"),
+            ("[I]\nCopyFiles=l\n[l]\na.sys\n[SourceDisksFiles]\na.sys=1,..\\..", "source path"),
+            (
+                "[I]\nCopyFiles=l\n[l]\na.sys\n[SourceDisksFiles]\na.sys=2\n[SourceDisksNames]\n2=d,,,..",
+                "source path",
+            ),
+            ("[I]\nCopyFiles=l\n[l]\na.sys\n[DestinationDirs]\nl=12,..\\x", "destination"),
+            ("[I]\nCopyFiles=l\n[l]\na.sys\n[DestinationDirs]\nl=-1,C:\\..\\x", "destination"),
+            ("[I]\nCopyINF=..\\x.inf", "INF"),
+        ];
+        for (text, what) in cases {
+            let error = refused(&format!("{MODELS}{FILES}{text}"));
+            assert_eq!(error.code(), Code::win32(161), "{text}: {error}");
+            assert!(error.to_string().contains(&format!("the {what} ")), "{text}: {error}");
+        }
+        let error = refused("CatalogFile=x\n[Version]\nCatalogFile.ntamd64=..\\a.cat");
+        assert_eq!(error.code(), Code::win32(161));
+    }
+
+    #[test]
+    fn a_list_without_destination_is_refused() {
+        let error = refused(&format!("{MODELS}[I]\nCopyFiles=l\n[l]\na.sys"));
+        assert_eq!(error.code(), Code(0xE000_0102));
+        assert!(error.to_string().starts_with("line 11: "), "{error}");
+    }
+
+    #[test]
+    fn expansion_has_a_limit() {
+        let models = "D=I,ID\n".repeat(1000);
+        let manufacturers = "%m%=M,NTamd64\n".repeat(1000);
+        let text = format!(
+            "[Manufacturer]\n{manufacturers}[M.NTamd64]\n{}[I]\n[Strings]\nm=x",
+            models.replace('D', &"d".repeat(200))
+        );
+        assert_eq!(refused(&text).code(), Code(0xE000_0003));
+    }
+
+    #[test]
+    fn models_for_other_targets() {
+        let text = "[Manufacturer]\n%a%=A,NTx86,NTamd64.10.0...99999\nB=B\n[A]\n[A.NTx86]\nx=I,ID\n\
+                    [A.NTamd64.10.0...99999]\nx=I,ID\n[B]\ny=I,,ID2,ID3\nbad=I\nworse=,ID\n[I]\n";
+        let found = inf(text);
+        let plan = found.package(&target()).unwrap();
+        assert_eq!((plan.devices.len(), plan.configurations.len()), (0, 0));
+        let offered: Vec<String> = plan.offered.iter().map(Decoration::to_string).collect();
+        assert_eq!(offered, ["(undecorated)", "NTx86", "NTamd64.10.0...99999"]);
+        let options = PackageOptions {
+            includes: &NoIncludes,
+            directories: Directories::default(),
+            undecorated: UndecoratedModels::AnyArch,
+        };
+        let lenient = found.package_with(&target(), &options).unwrap();
+        let device = Device {
+            description: TokenText { token: None, text: "y".into() },
+            manufacturer: TokenText { token: None, text: "B".into() },
+            configuration: 0,
+            hardware_id: None,
+            compatible_ids: vec!["ID2".into(), "ID3".into()],
+        };
+        assert_eq!(lenient.devices, [device]);
+    }
+
+    #[test]
+    fn directory_ids_in_text() {
+        let (found, _) = configuration("[I]\nAddReg=r\n[r]\nHKR,,a,,%11%\\x.dll\nHKR,,b,,%13%\\x.dll");
+        let texts: Vec<Vec<String>> = found
+            .driver_registry
+            .iter()
+            .map(|action| match &action.operation {
+                RegistryOperation::Set { data, .. } => strings_of(data),
+                _ => Vec::new(),
+            })
+            .collect();
+        assert_eq!(texts, [[r"C:\Windows\System32\x.dll"], [r"%13%\x.dll"]]);
+    }
+
+    #[test]
+    fn class_installation() {
+        let plan = package(
+            "[ClassInstall32.NTamd64]\nAddReg=c\n[c]\nHKR,,Icon,,-5\n[ClassInstall32.NTx86]\nAddReg=x\n",
+        );
+        assert!(plan.has_class_install);
+        assert_eq!(plan.class_registry.len(), 1);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_inf_is_planned_or_refused(lines in proptest::collection::vec(
+            "(\\[I\\]|\\[l\\]|\\[M\\]|\\[I.Services\\]|CopyFiles=l|AddReg=l|Needs=I,l|AddService=a,2,l|HKR,,%m%,1,2|\
+             Include=x|a,b,c,%x%|Device=l,ID|FeatureScore=zz|[-=,%\\\\a1]{0,12})", 0..40)) {
+            let text = format!("{HEAD}{MODELS}{FILES}{}", lines.join("\n"));
+            let inf = Inf::parse(text.as_bytes());
+            if let Ok(inf) = inf {
+                let _ = inf.package(&target());
             }
         }
     }

@@ -26,7 +26,6 @@ impl Planner<'_> {
             out.null_driver |= flags & Service::ASSOCSERVICE != 0;
             return Ok(());
         }
-        self.spend(line.number(), name.len())?;
         let mut service = Service { name, flags, external: scope.is_external(), ..Service::default() };
         let install = scope.field(line, 3)?;
         match scope.section(&install) {
@@ -80,7 +79,6 @@ impl Planner<'_> {
     ) -> Result<(), InfError> {
         let Some(key) = line.key() else { return Ok(()) };
         let text = |position| scope.field(line, position).map(Some);
-        self.spend(line.number(), line.fields().map(str::len).sum())?;
         match fold(key).as_str() {
             "DISPLAYNAME" => service.display_name = Some(scope.token_text(line.field(1), line.number())?),
             "DESCRIPTION" => service.description = Some(scope.token_text(line.field(1), line.number())?),
@@ -100,15 +98,13 @@ impl Planner<'_> {
             "REQUIREDPRIVILEGES" => service.required_privileges.extend(non_empty(scope.fields(line)?)),
             "ADDTRIGGER" => {
                 for name in scope.fields(line)? {
-                    for line in self.listed(scope, line.number(), &name) {
-                        self.spend(line.number(), line.fields().map(str::len).sum())?;
+                    for line in self.listed(scope, line.number(), &name)? {
                         service.triggers.push(scope.fields(&line)?);
                     }
                 }
             }
             "FAILUREACTIONS" => {
-                for line in self.listed(scope, line.number(), &scope.field(line, 1)?) {
-                    self.spend(line.number(), line.fields().map(str::len).sum())?;
+                for line in self.listed(scope, line.number(), &scope.field(line, 1)?)? {
                     let key = line.key().unwrap_or_default().to_owned();
                     service.failure_actions.push((key, scope.fields(&line)?));
                 }
