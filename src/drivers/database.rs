@@ -489,7 +489,7 @@ pub(super) fn is_published(registry: &mut Registry, published: PublishedName) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inf::Device;
+    use crate::inf::{Device, TokenText};
 
     #[test]
     fn version_bytes() {
@@ -527,7 +527,8 @@ mod tests {
                     hardware_id: (!hardware.is_empty()).then(|| (*hardware).to_owned()),
                     compatible_ids: compatible.iter().map(|&id| id.to_owned()).collect(),
                     configuration: *configuration,
-                    ..Device::default()
+                    description: TokenText::default(),
+                    manufacturer: TokenText::default(),
                 })
                 .collect(),
             configurations: scores

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Writing into a hive without changing what is already so: adding a package twice must leave
-//! the hive byte for byte as it was, times of its keys included.
+//! Writing into a hive. What is already so is not changed, times of its keys included: adding a
+//! package twice must leave the hive byte for byte as it was.
 
 use crate::base::{FileTime, Result, name};
 use crate::hive::{Hive, KeyId, Value, ValueType};
@@ -16,11 +16,7 @@ impl Editor<'_> {
     pub(super) fn key(&mut self, from: KeyId, path: &str) -> Result<KeyId> {
         let mut key = from;
         for component in path.split('\\').filter(|component| !component.is_empty()) {
-            let units = name::units(component);
-            key = match self.hive.subkey(key, &units)? {
-                Some(found) => found,
-                None => self.hive.create_subkey(key, &units, self.now)?,
-            };
+            key = self.hive.create_subkey(key, &name::units(component), self.now)?;
         }
         Ok(key)
     }
@@ -30,12 +26,9 @@ impl Editor<'_> {
         find(self.hive, from, path)
     }
 
-    /// Sets a value unless it is already so.
+    /// Sets a value; one that is already so is left alone.
     pub(super) fn set(&mut self, key: KeyId, value: &Value) -> Result<()> {
-        match self.hive.value(key, value.name.units())? {
-            Some(old) if old.kind == value.kind && old.data == value.data => Ok(()),
-            _ => self.hive.set_value(key, value, self.now),
-        }
+        self.hive.set_value(key, value, self.now)
     }
 
     /// Sets a value unless there is one of its name.

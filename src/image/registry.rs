@@ -114,7 +114,7 @@ impl Registry {
             let system = self.require(HiveName::System)?;
             let security = system.security(system.root())?;
             let path = name.files(&self.windows).into_iter().next_back().unwrap_or_default();
-            let hive = Hive::create(ROOT_KEY_NAME, name.minor_version(), &security, now);
+            let hive = Hive::create(ROOT_KEY_NAME, name.minor_version(), &security, now)?;
             let open = OpenHive {
                 hive,
                 path,
@@ -222,10 +222,7 @@ impl Registry {
         let (name, key) = self.create_key(path)?;
         let now = self.now();
         let hive = self.require(name)?;
-        match hive.value(key, value.name.units())? {
-            Some(old) if old.kind == value.kind && old.data == value.data => Ok(()),
-            _ => hive.set_value(key, value, now),
-        }
+        hive.set_value(key, value, now)
     }
 
     /// What opening the hive found; nothing while it is not open.
@@ -273,10 +270,13 @@ impl Registry {
             Err(error) => return Err(error),
         };
         if hive.state() == OpenState::DirtyIgnored {
-            self.exceptions.push(format!(
+            let exception = format!(
                 "the hive {name} was not closed properly and no log completes it: it is used as it stands, so \
                  changes that Windows had not yet written are missing"
-            ));
+            );
+            if !self.exceptions.contains(&exception) {
+                self.exceptions.push(exception);
+            }
         }
         let stamp = self.stamp(node)?;
         Ok(OpenHive {
@@ -327,6 +327,15 @@ impl Registry {
         )
     }
 
+    /// Keeps every edit since the savepoint.
+    pub(super) fn release(&mut self, savepoint: RegistrySavepoint) {
+        for (name, (mark, _)) in savepoint.0 {
+            if let Some(Some(open)) = self.hives.get_mut(&name) {
+                open.hive.release(mark);
+            }
+        }
+    }
+
     /// Undoes every edit since the savepoint. Hives opened after it are closed again.
     pub(super) fn rollback(&mut self, savepoint: RegistrySavepoint) {
         let RegistrySavepoint(mut marks) = savepoint;
@@ -345,6 +354,9 @@ impl Registry {
     /// # Errors
     /// When a hive fails its checks, or its file was changed by something else.
     pub(super) fn save(&mut self) -> Result<()> {
+        if !self.has_edits()? {
+            return Ok(());
+        }
         let names: Vec<HiveName> = self.hives.keys().copied().collect();
         for name in names {
             let Some(Some(mut open)) = self.hives.remove(&name) else { continue };
@@ -354,6 +366,32 @@ impl Registry {
             saved?;
         }
         Ok(())
+    }
+
+    /// Whether anything was edited. A hive that was only completed from its logs is as good as
+    /// it lies there: it is saved with the first edit of the session, not without one.
+    fn has_edits(&self) -> Result<bool> {
+        if self.overlay.is_changed() {
+            return Ok(true);
+        }
+        for open in self.hives.values().flatten() {
+            let edited = match &open.file {
+                Some(_) if !open.hive.is_changed() => false,
+                Some(file) if open.hive.state() == OpenState::Replayed => {
+                    !crate::hive::diff(&self.as_opened(file)?, &open.hive)?.is_empty()
+                }
+                _ => true,
+            };
+            if edited {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn as_opened(&self, file: &HiveFile) -> Result<Hive> {
+        let options = OpenOptions { logs: file.logs.clone(), ignore_dirty: self.ignore_dirty };
+        Hive::open(Arc::clone(&file.source), options)
     }
 
     fn save_one(&self, open: &mut OpenHive) -> Result<()> {
@@ -419,16 +457,11 @@ impl Registry {
                 continue;
             }
             let old = match (&open.file, &open.created_with) {
-                (Some(file), _) => {
-                    let options = OpenOptions { logs: file.logs.clone(), ignore_dirty: self.ignore_dirty };
-                    Hive::open(Arc::clone(&file.source), options)?
+                (Some(file), _) => self.as_opened(file)?,
+                (None, security) => {
+                    let security = security.as_deref().unwrap_or_default();
+                    Hive::create(ROOT_KEY_NAME, name.minor_version(), security, self.now())?
                 }
-                (None, security) => Hive::create(
-                    ROOT_KEY_NAME,
-                    name.minor_version(),
-                    security.as_deref().unwrap_or_default(),
-                    self.now(),
-                ),
             };
             let mount_point = name.mount_point();
             changes.extend(

@@ -146,6 +146,7 @@ impl Session {
     /// # Errors
     /// When the overlay's journal cannot be written.
     pub fn commit_savepoint(&mut self, savepoint: SessionSavepoint) -> Result<()> {
+        self.registry.release(savepoint.registry);
         self.overlay.commit_savepoint(savepoint.overlay)
     }
 
