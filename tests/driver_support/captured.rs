@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Registry captures of the corpus (`drivers/expected/*.json`) against what a session changed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value as Json;
+use transom::base::name;
+use transom::hive::RegistryChange;
+
+use super::{Data, Keys};
+
+/// A difference that is allowed, and why.
+pub struct Exception {
+    /// `SYSTEM`, `SOFTWARE`, `DRIVERS`; `*` for any.
+    pub hive: &'static str,
+    /// A part of the key's path, any case; empty for any.
+    pub key_contains: &'static str,
+    /// The value; nothing for the key as a whole.
+    pub value: Option<&'static str>,
+    pub reason: &'static str,
+}
+
+/// The keys of a capture, hive by hive, with `oem0.inf` and the control set as captured.
+pub fn load(path: &Path) -> BTreeMap<String, Keys> {
+    let json: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let hives = json["hives"].as_object().unwrap();
+    hives.iter().map(|(hive, keys)| (hive.clone(), with_ancestors(keys_of(keys)))).collect()
+}
+
+fn keys_of(keys: &Json) -> Keys {
+    let mut found = Keys::new();
+    for (key, values) in keys.as_object().unwrap() {
+        let values = values.as_object().unwrap().iter().map(|(value, pair)| (value.clone(), data_of(pair)));
+        found.entry(key.to_uppercase()).or_default().extend(values);
+    }
+    found
+}
+
+fn data_of(pair: &Json) -> Data {
+    let (kind, data) = (pair[0].as_str().unwrap(), &pair[1]);
+    let text = |data: &Json| {
+        let mut units = name::units(data.as_str().unwrap());
+        units.push(0);
+        name::units_to_le(&units)
+    };
+    let number =
+        |data: &Json| u64::from_str_radix(data.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+    match kind {
+        "REG_SZ" => (1, text(data)),
+        "REG_EXPAND_SZ" => (2, text(data)),
+        "REG_BINARY" => (3, hex(data.as_str().unwrap())),
+        "REG_DWORD" => (4, (number(data) as u32).to_le_bytes().to_vec()),
+        "REG_QWORD" => (11, number(data).to_le_bytes().to_vec()),
+        "REG_NONE" => (0, hex(data.as_str().unwrap())),
+        "REG_MULTI_SZ" => {
+            let mut bytes: Vec<u8> = data.as_array().unwrap().iter().flat_map(text).collect();
+            bytes.extend([0, 0]);
+            (7, bytes)
+        }
+        "RAW" => (u32::MAX, data.as_str().unwrap().as_bytes().to_vec()),
+        other => (u32::from_str_radix(other.trim_start_matches("0x"), 16).unwrap(), text(data)),
+    }
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+/// Captures list some empty ancestors of their keys and not others: both sides get all.
+fn with_ancestors(keys: Keys) -> Keys {
+    let mut all = keys.clone();
+    for key in keys.keys() {
+        for (position, _) in key.match_indices('\\') {
+            all.entry(key[..position].to_owned()).or_default();
+        }
+    }
+    all
+}
+
+/// What a session changed, hive by hive: keys added and values set. Anything removed fails.
+pub fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
+    let mut hives: BTreeMap<String, Keys> = BTreeMap::new();
+    let keys = |key: &str| -> (String, String) {
+        let below = key.strip_prefix("HKLM\\").unwrap_or_else(|| panic!("{key} is not below HKLM"));
+        let (hive, path) = below.split_once('\\').unwrap_or((below, ""));
+        (hive.to_owned(), path.to_uppercase())
+    };
+    for change in changes {
+        match change {
+            RegistryChange::KeyAdded { key } => {
+                let (hive, key) = keys(key);
+                hives.entry(hive).or_default().entry(key).or_default();
+            }
+            RegistryChange::ValueSet { key, name, kind, data, .. } => {
+                let (hive, key) = keys(key);
+                let values = hives.entry(hive).or_default().entry(key).or_default();
+                values.insert(name.to_string(), (*kind, data.clone()));
+            }
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+    hives.into_iter().map(|(hive, keys)| (hive, with_ancestors(keys))).collect()
+}
+
+/// Every difference of one hive that no exception allows; keys compare without regard to case.
+pub fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: &[Exception]) -> Vec<String> {
+    let allowed = |key: &str, value: Option<&str>| {
+        exceptions.iter().any(|exception| {
+            (exception.hive == "*" || exception.hive == hive)
+                && key.contains(&exception.key_contains.to_uppercase())
+                && (exception.value.is_none() || exception.value == value)
+        })
+    };
+    let mut found = Vec::new();
+    for key in captured.keys().chain(ours.keys().filter(|key| !captured.contains_key(*key))) {
+        let (Some(left), Some(right)) = (captured.get(key), ours.get(key)) else {
+            let side = if captured.contains_key(key) { "only captured" } else { "only ours" };
+            if !allowed(key, None) {
+                found.push(format!("{hive}\\{key}: {side}"));
+            }
+            continue;
+        };
+        for value in left.keys().chain(right.keys().filter(|value| !left.contains_key(*value))) {
+            if left.get(value) != right.get(value) && !allowed(key, Some(value)) {
+                found.push(format!(
+                    "{hive}\\{key} [{value}]: captured {:?}, ours {:?}",
+                    left.get(value),
+                    right.get(value)
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// The same keys with every `oem0.inf` as another published name.
+pub fn renamed(keys: &Keys, published: &str) -> Keys {
+    let old_bytes = name::units_to_le(&name::units("oem0.inf"));
+    let new_bytes = name::units_to_le(&name::units(published));
+    let rename =
+        |text: &str| text.replace("OEM0.INF", &published.to_uppercase()).replace("oem0.inf", published);
+    let data = |(kind, data): &Data| {
+        let mut bytes = data.clone();
+        while let Some(at) = find(&bytes, &old_bytes) {
+            bytes.splice(at..at + old_bytes.len(), new_bytes.iter().copied());
+        }
+        (*kind, bytes)
+    };
+    keys.iter()
+        .map(|(key, values)| {
+            (rename(key), values.iter().map(|(value, pair)| (rename(value), data(pair))).collect())
+        })
+        .collect()
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
