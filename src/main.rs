@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The `transom` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    transom::cli::main(std::env::args_os())
+}

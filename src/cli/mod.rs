@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The command line: two languages over one table.
+//!
+//! [`main`] chooses the language, understands the words, runs what they ask for and gives the
+//! exit status. The path of a command: [`table`] row, [`slash`] or [`native`] front,
+//! [`invocation::Invocation`], [`run`], a function in [`commands`], a room below, a report.
+
+mod commands;
+mod error;
+mod help;
+mod invocation;
+mod log;
+mod native;
+mod print;
+mod run;
+mod settings;
+mod slash;
+mod suggest;
+mod system;
+mod table;
+mod target;
+mod token;
+mod values;
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tracing_subscriber::layer::SubscriberExt;
+
+use self::commands::{Action, Printed};
+use self::invocation::{Invocation, Understood};
+use self::print::Printer;
+use self::settings::{ProgressWish, Settings};
+use self::token::{Token, token};
+use crate::base::{Code, Error, Result};
+use crate::io::NoProgress;
+use crate::report::{Language, Meter, ProgressMode, Screen, Stream, Style};
+
+/// Runs a command line, the program's name first.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut arguments = arguments.into_iter();
+    let program = arguments.next().unwrap_or_default();
+    let words: Vec<OsString> = arguments.collect();
+    let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
+    let language = language(&program, &words);
+    let understood = match language {
+        Language::Dism => slash::parse(&words),
+        Language::Native => native::parse(&words),
+    };
+    let status = match understood {
+        Ok(Understood::Text(text)) => {
+            screen.write(Stream::Data, &text);
+            Code(0)
+        }
+        Ok(Understood::Run(invocation)) => execute(&invocation, &program, &words, &screen),
+        Err(error) => {
+            let is_word = |word: &OsString, name: &str| matches!(token(word), Token::Option { name: found, .. } if found.eq_ignore_ascii_case(name));
+            let json = words.iter().any(|word| is_word(word, "json"));
+            let quiet = words.iter().any(|word| is_word(word, "quiet"));
+            refuse(&error, &screen, language, json, quiet)
+        }
+    };
+    match screen.take_failure() {
+        Some(failure) => {
+            screen.write(Stream::Talk, &format!("error: standard output: {failure}\n"));
+            ExitCode::from(Code::WRITE_FAULT.exit_status())
+        }
+        None if status == Code(0) => ExitCode::SUCCESS,
+        None => ExitCode::from(status.exit_status()),
+    }
+}
+
+/// DISM's language if the program is called `dism`, or if the first word is a DISM option; none of
+/// our own commands begins with a slash.
+fn language(program: &OsStr, words: &[OsString]) -> Language {
+    let slash_option = |word: &OsString| {
+        matches!(word.as_bytes(), [b'/' | b'"', ..]) && matches!(token(word), Token::Option { .. })
+    };
+    if commands::tool::is_dism(program.as_bytes()) || words.first().is_some_and(slash_option) {
+        Language::Dism
+    } else {
+        Language::Native
+    }
+}
+
+/// An error of the command line: nothing was begun, so no log is named.
+fn refuse(error: &Error, screen: &Arc<Screen>, language: Language, json: bool, quiet: bool) -> Code {
+    let style = Style::english(TimeZone::UTC, None);
+    Printer::new(Arc::clone(screen), language, style, json, quiet, false).finish(Some(error), None);
+    error.code()
+}
+
+fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen: &Arc<Screen>) -> Code {
+    let (json, quiet) = (invocation.globals.has("json"), invocation.globals.has("quiet"));
+    let settings = match invocation.check().and_then(|()| Settings::new(&invocation.globals)) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&error, screen, invocation.language, json, quiet),
+    };
+    if let [step] = invocation.steps.as_slice()
+        && let Action::Tool(action) = step.command.action
+    {
+        return match action(&step.values) {
+            Ok(Printed { text, error }) => {
+                screen.write(Stream::Data, &text);
+                error.map_or(Code(0), |error| error.code())
+            }
+            Err(error) => refuse(&error, screen, invocation.language, json, quiet),
+        };
+    }
+    let zone = TimeZone::system();
+    let log = start_log(&settings, &zone, screen, invocation.language);
+    log::begin(&command_line(program, words));
+    let style = Style::english(zone, settings.layout);
+    let mut printer =
+        Printer::new(Arc::clone(screen), invocation.language, style, json, quiet, settings.dry_run);
+    let outcome = meter(&settings, invocation.language, screen).and_then(|progress| {
+        let environment = system::environment(&settings, progress, system::cancel_on_signals())?;
+        run::run(invocation, &settings, &environment, &mut printer)
+    });
+    let error = match outcome {
+        Ok(partial) => partial,
+        Err(error) => Some(error),
+    };
+    log::end(error.as_ref());
+    printer.finish(error.as_ref(), log);
+    error.map_or(Code(0), |error| error.code())
+}
+
+/// What shows progress: nothing when quiet.
+fn meter(
+    settings: &Settings,
+    language: Language,
+    screen: &Arc<Screen>,
+) -> Result<Arc<dyn crate::io::Progress>> {
+    // With --json the data stream holds the document and nothing else.
+    let language = if settings.json { Language::Native } else { language };
+    let on_terminal = match language {
+        Language::Dism => system::output_is_terminal(),
+        Language::Native => system::errors_are_terminal(),
+    };
+    let mode = match settings.progress {
+        ProgressWish::Auto if on_terminal => ProgressMode::Bar,
+        ProgressWish::Auto | ProgressWish::Lines => ProgressMode::Lines,
+        ProgressWish::Bar => ProgressMode::Bar,
+        ProgressWish::Json => ProgressMode::Json,
+        ProgressWish::None => ProgressMode::None,
+    };
+    if settings.quiet && mode != ProgressMode::Json {
+        return Ok(Arc::new(NoProgress));
+    }
+    let meter = Meter::new(Arc::clone(screen), language, mode);
+    match settings.progress_fd.filter(|_| mode == ProgressMode::Json) {
+        None => Ok(Arc::new(meter)),
+        Some(descriptor) => {
+            let path = format!("/dev/fd/{descriptor}");
+            let lines = std::fs::OpenOptions::new().append(true).open(&path);
+            Ok(Arc::new(meter.with_lines(lines.map_err(|error| Error::io(path, &error))?)))
+        }
+    }
+}
+
+/// Opens the log; a run without one is warned about and goes on.
+fn start_log(settings: &Settings, zone: &TimeZone, screen: &Screen, language: Language) -> Option<PathBuf> {
+    let path = match &settings.log_path {
+        Some(path) => Some(path.clone()),
+        None => system::default_log().inspect(|path| {
+            if let Some(directory) = path.parent() {
+                // If this fails, so does opening the log, which is told.
+                let _ = std::fs::create_dir_all(directory);
+            }
+        }),
+    };
+    let opened = path.as_deref().map(log::open);
+    match (path, opened) {
+        (Some(path), Some(Ok(file))) => {
+            let log = log::DismLog::new(file, settings.log_level, zone.clone());
+            // Only one run happens in a process; a second one goes on with the first one's log.
+            let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(log));
+            Some(path)
+        }
+        (path, _) => {
+            if !settings.quiet && !settings.json {
+                let path = path.unwrap_or_default();
+                let text = format!(
+                    "Logging is disabled: Unable to obtain access to the log file {}.",
+                    path.display()
+                );
+                match language {
+                    Language::Dism => screen.write(Stream::Data, &format!("{text}\n")),
+                    Language::Native => screen.write(Stream::Talk, &format!("warning: {text}\n")),
+                }
+            }
+            None
+        }
+    }
+}
+
+/// The command line as it is logged: words with blanks in quotes.
+fn command_line(program: &OsStr, words: &[OsString]) -> String {
+    let quoted = |word: &OsStr| {
+        let word = word.to_string_lossy();
+        if word.is_empty() || word.contains(char::is_whitespace) {
+            format!("\"{word}\"")
+        } else {
+            word.into_owned()
+        }
+    };
+    std::iter::once(quoted(program))
+        .chain(words.iter().map(|word| quoted(word)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests;

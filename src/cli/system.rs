@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! What the surroundings of the process say: environment, terminal, time, signals. Everything
+//! below gets these things passed in.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::settings::Settings;
+use crate::base::{Error, ErrorClass, FileTime, Result};
+use crate::image::Environment;
+use crate::io::{Cancel, FixedClock, Pool, Progress};
+
+/// Where the log is kept unless told otherwise: `$XDG_STATE_HOME/transom/dism.log`, else below
+/// `~/.local/state`. Nothing when neither is known.
+pub(crate) fn default_log() -> Option<PathBuf> {
+    let state = absolute(std::env::var_os("XDG_STATE_HOME").as_deref())
+        .or_else(|| Some(absolute(std::env::var_os("HOME").as_deref())?.join(".local/state")))?;
+    Some(state.join("transom").join("dism.log"))
+}
+
+fn absolute(value: Option<&OsStr>) -> Option<PathBuf> {
+    value.map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+/// What a session needs from outside.
+///
+/// # Errors
+/// When `SOURCE_DATE_EPOCH` is no number, or threads cannot be started.
+pub(crate) fn environment(
+    settings: &Settings,
+    progress: Arc<dyn Progress>,
+    cancel: Cancel,
+) -> Result<Environment> {
+    Ok(Environment {
+        clock: Arc::new(FixedClock(now(settings.reproducible)?)),
+        progress,
+        cancel,
+        pool: Pool::new(settings.threads)?,
+        scratch_parent: settings.scratch_dir.clone().unwrap_or_else(std::env::temp_dir),
+        ignore_dirty: settings.ignore_dirty,
+    })
+}
+
+/// The one moment that a run stamps on everything it changes.
+fn now(reproducible: bool) -> Result<FileTime> {
+    /// 1980-01-01, the earliest time that old file systems know.
+    const EARLIEST: i64 = 315_532_800;
+    match std::env::var_os("SOURCE_DATE_EPOCH") {
+        Some(seconds) => {
+            let seconds: Option<i64> = seconds.to_str().and_then(|text| text.trim().parse().ok());
+            seconds.map(|seconds| FileTime::from_unix(seconds, 0)).ok_or_else(|| {
+                Error::new(ErrorClass::Usage, "SOURCE_DATE_EPOCH is not a number of seconds since 1970")
+                    .with_hint("set it as in: SOURCE_DATE_EPOCH=1700000000")
+            })
+        }
+        None if reproducible => Ok(FileTime::from_unix(EARLIEST, 0)),
+        None => Ok(SystemTime::now().into()),
+    }
+}
+
+/// Whether the standard output is a terminal.
+pub(crate) fn output_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether the standard error is a terminal.
+pub(crate) fn errors_are_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// Turns the first interruption into a polite request: work stops at its next look, scratch data
+/// is removed and nothing is committed. The second one ends the process at once, which is safe
+/// too: a commit that is killed leaves the old image or the new one.
+pub(crate) fn cancel_on_signals() -> Cancel {
+    let cancel = Cancel::default();
+    let request = cancel.clone();
+    // Without a handler the default action remains: the process ends.
+    if let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) {
+        let waiting = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let mut received = signals.forever();
+            if received.next().is_some() {
+                request.cancel();
+            }
+            if let Some(signal) = received.next() {
+                std::process::exit(128 + signal);
+            }
+        });
+        drop(waiting);
+    }
+    cancel
+}

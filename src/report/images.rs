@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Reports on image files.
+
+use serde_json::Value;
+
+use super::json::{iso_times, to_value};
+use super::{Page, Report};
+use crate::base::{Arch, Error};
+use crate::imaging::{InfoReport, Verification};
+use crate::wim::ImageInfo;
+
+/// What DISM prints where the WIM's XML says nothing.
+const UNDEFINED: &str = "<undefined>";
+
+impl Report for InfoReport {
+    fn json(&self) -> Value {
+        let mut value = to_value(self);
+        if let Some(images) = value.get_mut("images").and_then(Value::as_array_mut) {
+            for image in images {
+                iso_times(image, &["created", "modified"]);
+            }
+        }
+        value
+    }
+
+    fn dism(&self, page: &mut Page) {
+        page.line(format_args!("Details for image : {}", self.file.display()));
+        page.blank();
+        for image in &self.images {
+            summary(page, image);
+            if self.detailed {
+                detail(page, image);
+            } else {
+                page.blank();
+            }
+        }
+    }
+
+    fn native(&self, page: &mut Page) {
+        if !self.detailed {
+            let rows: Vec<Vec<String>> = self
+                .images
+                .iter()
+                .map(|image| {
+                    vec![
+                        image.index.to_string(),
+                        architecture(image).unwrap_or_default(),
+                        version(image).unwrap_or_default(),
+                        image.size.map(|size| page.number(size)).unwrap_or_default(),
+                        image.name.clone().unwrap_or_default(),
+                    ]
+                })
+                .collect();
+            page.columns(&["Index", "Arch", "Version", "Bytes", "Name"], &rows);
+            return;
+        }
+        for image in &self.images {
+            let mut rows = vec![("index", Some(image.index.to_string()))];
+            rows.extend([
+                ("name", image.name.clone()),
+                ("description", image.description.clone()),
+                ("display name", image.display_name.clone()),
+                ("architecture", architecture(image)),
+                ("version", version(image)),
+                ("edition", image.edition_id.clone()),
+                ("installation", image.installation_type.clone()),
+                ("product", image.product_name.clone()),
+                ("product type", image.product_type.clone()),
+                ("product suite", image.product_suite.clone()),
+                ("system root", image.system_root.clone()),
+                ("languages", languages(image)),
+                ("bytes", image.size.map(|size| page.number(size))),
+                ("directories", image.directories.map(|count| page.number(count))),
+                ("files", image.files.map(|count| page.number(count))),
+                ("created", image.created.map(|time| page.iso_moment(time))),
+                ("modified", image.modified.map(|time| page.iso_moment(time))),
+            ]);
+            for (label, value) in rows {
+                if let Some(value) = value {
+                    page.line(format_args!("{label:13} {value}"));
+                }
+            }
+        }
+    }
+}
+
+fn summary(page: &mut Page, image: &ImageInfo) {
+    page.field("Index", image.index);
+    page.field("Name", text(&image.name));
+    page.field("Description", text(&image.description));
+    let size = image.size.map(|size| format!("{} bytes", page.number(size)));
+    page.field("Size", text(&size));
+}
+
+fn detail(page: &mut Page, image: &ImageInfo) {
+    let fields = [
+        ("WIM Bootable", Some(if image.wim_boot == Some(true) { "Yes" } else { "No" }.to_owned())),
+        ("Architecture", architecture(image)),
+        ("Hal", image.hal.clone()),
+        ("Version", image.version.map(|(major, minor, build)| format!("{major}.{minor}.{build}"))),
+        ("ServicePack Build", image.service_pack_build.map(|number| number.to_string())),
+        ("ServicePack Level", image.service_pack_level.map(|number| number.to_string())),
+        ("Edition", image.edition_id.clone()),
+        ("Installation", image.installation_type.clone()),
+        ("ProductType", image.product_type.clone()),
+        ("ProductSuite", image.product_suite.clone()),
+        ("System Root", image.system_root.clone()),
+        ("Directories", image.directories.map(|count| count.to_string())),
+        ("Files", image.files.map(|count| count.to_string())),
+        ("Created", image.created.map(|time| page.moment(time))),
+        ("Modified", image.modified.map(|time| page.moment(time))),
+    ];
+    for (label, value) in fields {
+        page.field(label, text(&value));
+    }
+    if image.languages.is_empty() {
+        page.field("Languages", UNDEFINED);
+        return;
+    }
+    page.line("Languages :");
+    for language in &image.languages {
+        let default = if is_default(image, language) { " (Default)" } else { "" };
+        page.line(format_args!("\t{language}{default}"));
+    }
+}
+
+fn text(value: &Option<String>) -> &str {
+    value.as_deref().unwrap_or(UNDEFINED)
+}
+
+fn architecture(image: &ImageInfo) -> Option<String> {
+    let number = image.arch?;
+    Some(match Arch::from_processor_number(number) {
+        Some(arch) => arch.dism_name().to_owned(),
+        None => number.to_string(),
+    })
+}
+
+/// `major.minor.build.revision`, as far as it is known.
+fn version(image: &ImageInfo) -> Option<String> {
+    let (major, minor, build) = image.version?;
+    Some(match image.service_pack_build {
+        Some(revision) => format!("{major}.{minor}.{build}.{revision}"),
+        None => format!("{major}.{minor}.{build}"),
+    })
+}
+
+fn languages(image: &ImageInfo) -> Option<String> {
+    let words: Vec<String> = image
+        .languages
+        .iter()
+        .map(|language| match is_default(image, language) {
+            true if image.languages.len() > 1 => format!("{language} (default)"),
+            _ => language.clone(),
+        })
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+fn is_default(image: &ImageInfo, language: &str) -> bool {
+    image.default_language.as_deref().is_some_and(|default| default.eq_ignore_ascii_case(language))
+}
+
+impl Report for Verification {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        page.line(format_args!("Details for image : {}", self.file.display()));
+        page.blank();
+        page.field("Images", self.report.images);
+        page.field("Blobs", page.number(self.report.blobs));
+        page.field("Size", format_args!("{} bytes", page.number(self.report.bytes)));
+        page.field("Integrity Table", if self.report.integrity_table { "Yes" } else { "No" });
+        for finding in &self.report.findings {
+            page.line(finding_line(finding));
+        }
+        page.blank();
+    }
+
+    fn native(&self, page: &mut Page) {
+        let verdict = match self.report.findings.len() {
+            0 => "sound".to_owned(),
+            1 => "1 finding".to_owned(),
+            count => format!("{count} findings"),
+        };
+        page.line(format_args!(
+            "{}: {verdict} ({} images, {} blobs, {} bytes, {} integrity table)",
+            self.file.display(),
+            self.report.images,
+            page.number(self.report.blobs),
+            page.number(self.report.bytes),
+            if self.report.integrity_table { "with an" } else { "no" },
+        ));
+        for finding in &self.report.findings {
+            page.line(format_args!("  {}", finding_line(finding)));
+        }
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
+    }
+}
+
+fn finding_line(finding: &crate::wim::VerifyFinding) -> String {
+    match finding.offset {
+        Some(offset) => format!("{} at offset {offset}: {}", finding.what, finding.message),
+        None => format!("{}: {}", finding.what, finding.message),
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The fixed lines around every DISM report.
+
+use super::Page;
+use crate::base::Version;
+
+/// The title and our version in four parts.
+pub fn banner(page: &mut Page) {
+    page.blank();
+    page.line("Deployment Image Servicing and Management tool");
+    page.line(concat!("Version: ", env!("CARGO_PKG_VERSION"), ".0"));
+    page.blank();
+}
+
+/// The line that says that an image was opened.
+pub fn image_version(page: &mut Page, version: Version) {
+    page.line(format_args!("Image Version: {version}"));
+    page.blank();
+}
+
+/// The line scripts wait for.
+pub fn success(page: &mut Page) {
+    page.line("The operation completed successfully.");
+}

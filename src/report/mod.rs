@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Turns report structs into text and JSON. Nothing is printed that is not in the JSON.
+//!
+//! Two languages are spoken: DISM's, to the byte, because scripts read it; and our own, which is
+//! tidier. What a command found is a plain struct of its own room; here it gets a [`Report`].
+
+mod changes;
+mod drivers;
+mod failure;
+mod images;
+mod json;
+mod layout;
+mod page;
+mod progress;
+mod screen;
+
+pub use changes::{ChangeList, Detail};
+pub use drivers::{DriverDetails, DriverList, added};
+pub use failure::{dism_error, error_json, native_error};
+pub use json::{Document, ImageRef, SCHEMA_VERSION, StepResult};
+pub use layout::{banner, image_version, success};
+pub use page::{Layout, Page, Style};
+pub use progress::{Meter, ProgressMode, bar};
+pub use screen::{Screen, Stream};
+
+use crate::base::Error;
+
+/// Which language a run speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Language {
+    /// DISM's words and layout.
+    Dism,
+    /// Our own.
+    Native,
+}
+
+/// What a command found or did, ready to be shown.
+pub trait Report {
+    /// All of it.
+    fn json(&self) -> serde_json::Value;
+
+    /// In DISM's layout, without banner and success line.
+    fn dism(&self, page: &mut Page);
+
+    /// In our layout.
+    fn native(&self, page: &mut Page);
+
+    /// What failed although there is a report: the run then ends with this error's code.
+    fn error(&self) -> Option<&Error> {
+        None
+    }
+}
