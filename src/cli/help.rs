@@ -19,8 +19,8 @@ pub(crate) fn overview() -> String {
     page.blank();
     page.line("DESCRIPTION:");
     page.blank();
-    page.line("  transom speaking DISM's language: it services Windows images offline, without a");
-    page.line("  mount. Several commands joined by --then share one session and one commit.");
+    page.line("  This is transom, speaking DISM's language. It services Windows images offline,");
+    page.line("  without a mount. Commands joined by --then share one session and one commit.");
     page.blank();
     page.blank();
     commands(&mut page, "IMAGING COMMANDS:", Scope::Imaging);

@@ -17,10 +17,10 @@ const ABOUT: &str = "Services Windows images on Linux: drivers into a WIM, with 
 
 const AFTER_HELP: &str = "\
 Several commands joined by --then work on the same images and end in one commit:
-  transom --image install.wim:all driver add /srv/drivers --then driver list
+  transom --image install.wim:all driver add /srv/drv --then driver list
 
 DISM's own language is spoken too, under the name dism or by its first word:
-  transom /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drivers /Recurse
+  transom /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse
 
 The exit status is the code of the error if that is below 125, else 1; 0 is success.";
 
@@ -32,11 +32,7 @@ pub(crate) fn command() -> clap::Command {
         .after_help(AFTER_HELP)
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .args(
-            GLOBALS
-                .iter()
-                .map(|argument| clap_argument(argument).global(true).help_heading("Global options")),
-        );
+        .args(GLOBALS.iter().map(global_argument));
     for row in COMMANDS.iter().filter(|row| row.is_built()) {
         let mut words = row.native.split(' ');
         let (first, second) = (words.next().unwrap_or_default(), words.next());
@@ -53,6 +49,12 @@ pub(crate) fn command() -> clap::Command {
     root
 }
 
+/// A global option; the short help names only the commonest.
+fn global_argument(argument: &'static Argument) -> Arg {
+    let common = matches!(argument.id, "image" | "json" | "dry_run" | "quiet");
+    clap_argument(argument).global(true).help_heading("Global options").hide_short_help(!common)
+}
+
 fn group(name: &'static str) -> clap::Command {
     let about = match name {
         "image" => "Looks at WIM files and the images in them.",
@@ -64,13 +66,12 @@ fn group(name: &'static str) -> clap::Command {
 
 fn leaf(name: &'static str, row: &'static Command) -> clap::Command {
     let mut help = format!("Example:\n  transom {}", row.native_example);
-    if let Some(dism) = row.dism.first() {
+    if !row.dism.is_empty() {
         help.push_str(&format!("\n\nIn DISM's language:\n  dism {}", row.dism_example));
         help.push_str(&format!(
             "\n\nAlso called: {}",
             row.dism.iter().map(|name| format!("/{name}")).collect::<Vec<_>>().join(", ")
         ));
-        debug_assert!(!dism.is_empty());
     }
     clap::Command::new(name).about(row.summary).after_help(help).args(row.arguments.iter().map(clap_argument))
 }
@@ -105,7 +106,7 @@ fn clap_argument(argument: &'static Argument) -> Arg {
 /// One sentence and a hint.
 pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
     let mut globals = Values::default();
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     for segment in segments(words) {
         let named = std::iter::once(OsStr::new("transom")).chain(segment.iter().map(OsString::as_os_str));
         let matches = match command().try_get_matches_from(named) {
@@ -114,9 +115,11 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
         };
         steps.push(step(&matches, &mut globals)?);
     }
-    if globals.has("index") && globals.has("name") {
-        return Err(Error::new(ErrorClass::Usage, "--index and --name both say which image is meant")
-            .with_hint("give one of them"));
+    for values in steps.iter().map(|step| &step.values).chain([&globals]) {
+        if values.has("index") && values.has("name") {
+            return Err(Error::new(ErrorClass::Usage, "--index and --name both say which image is meant")
+                .with_hint("give one of them"));
+        }
     }
     Ok(Understood::Run(Invocation { language: Language::Native, globals, steps }))
 }

@@ -28,11 +28,15 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
         return Ok(Understood::Text(topic));
     }
     let mut globals = Values::default();
-    let mut steps = Vec::new();
+    let mut steps: Vec<Step> = Vec::new();
     for segment in tokens.split(|token| is_option(token, "then")) {
         steps.extend(parse_segment(segment, &mut globals)?);
     }
-    check_globals(&globals)?;
+    for values in steps.iter().map(|step| &step.values).chain([&globals]) {
+        if values.has("index") && values.has("name") {
+            return Err(CommandLineError::IndexAndName.into());
+        }
+    }
     Ok(Understood::Run(Invocation { language: Language::Dism, globals, steps }))
 }
 
@@ -240,19 +244,17 @@ fn missing_value(name: String, next: Option<&Token>) -> crate::base::Error {
 
 fn stray(word: &OsStr, before: Option<&Token>) -> crate::base::Error {
     let word = word.to_string_lossy().into_owned();
-    let hint = match before {
-        Some(Token::Option { name, value: None }) if word.starts_with('/') || word.contains('.') => {
-            Some(format!("join a value to its option: /{name}:{word}"))
+    let glued = word.get(1..).and_then(|rest| rest.find('/')).map(|slash| word.split_at(slash + 1));
+    let hint = match (before, glued) {
+        _ if word == "/" => "remove the blank behind the slash".to_owned(),
+        _ if table::command(&word).is_some() => format!("a command begins with a slash: /{word}"),
+        (_, Some((front, rest))) if table::command(front.trim_start_matches('/')).is_some() => {
+            format!("options are separated by blanks: {front} {rest}")
         }
-        _ if table::command(&word).is_some() => Some(format!("a command begins with a slash: /{word}")),
-        _ => Some("words with blanks need quotes; options begin with a slash".to_owned()),
+        (Some(Token::Option { name, value: None }), _) if word.contains(['/', '.']) => {
+            format!("join a value to its option: /{name}:{word}")
+        }
+        _ => "a value with blanks needs quotes; an option begins with a slash".to_owned(),
     };
-    CommandLineError::StrayWord { word, hint }.into()
-}
-
-fn check_globals(globals: &Values) -> Result<()> {
-    if globals.has("index") && globals.has("name") {
-        return Err(CommandLineError::IndexAndName.into());
-    }
-    Ok(())
+    CommandLineError::StrayWord { word, hint: Some(hint) }.into()
 }

@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! "Did you mean": the known name nearest to a mistyped one.
 
-/// The candidate that takes the fewest edits, if these are few enough to be a slip. Case and
-/// hyphens do not count.
+/// The candidate that takes the fewest edits, if these are few enough to be a slip; else the
+/// longest one that the word begins with. Case and hyphens do not count.
 pub(crate) fn nearest(
     word: &str,
-    candidates: impl IntoIterator<Item = &'static str>,
+    candidates: impl IntoIterator<Item = &'static str> + Clone,
 ) -> Option<&'static str> {
     let folded = fold(word);
-    candidates
+    let slip = candidates
+        .clone()
         .into_iter()
         .map(|candidate| (distance(&folded, &fold(candidate)), candidate))
         .filter(|(distance, candidate)| *distance <= allowed(folded.len().min(candidate.len())))
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    slip.or_else(|| {
+        candidates
+            .into_iter()
+            .filter(|candidate| candidate.len() >= 5 && folded.starts_with(&fold(candidate)))
+            .max_by_key(|candidate| candidate.len())
+    })
 }
 
 fn allowed(length: usize) -> usize {
@@ -62,6 +69,7 @@ mod tests {
             ("get-current-edition", Some("Get-CurrentEdition")),
             ("drvier", Some("Driver")),
             ("adddriver", Some("Add-Driver")),
+            ("drivername", Some("Driver")),
             ("al", None),
             ("frobnicate", None),
             ("", None),

@@ -371,8 +371,8 @@ pub(crate) static COMMANDS: &[Command] = &[
             ),
         ],
         summary: "Adds driver packages to an image.",
-        dism_example: "/Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drivers /Recurse",
-        native_example: "--image install.wim:1 driver add /srv/drivers --recurse",
+        dism_example: "/Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse",
+        native_example: "--image install.wim:1 driver add /srv/drv --recurse",
         action: Action::Change(commands::driver::add),
     },
     Command {
@@ -658,7 +658,7 @@ static PLANNED_OPTIONS: &[&str] = &[
 ];
 
 /// Every DISM name that an option may have, for suggestions.
-pub(crate) fn option_names() -> impl Iterator<Item = &'static str> {
+pub(crate) fn option_names() -> impl Iterator<Item = &'static str> + Clone {
     let rows = GLOBALS.iter().chain(COMMANDS.iter().flat_map(|command| command.arguments));
     rows.filter_map(|argument| argument.dism.first().copied()).chain(PLANNED_OPTIONS.iter().copied())
 }

@@ -51,3 +51,6 @@ pub trait Report {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ fn understood_json(understood: &Understood) -> Value {
     }
 }
 
-fn invocation_json(invocation: &Invocation) -> Value {
+pub(crate) fn invocation_json(invocation: &Invocation) -> Value {
     let commands = invocation.steps.iter().map(|step| {
         let mut arguments = values_json(&step.values, |id| {
             step.command
