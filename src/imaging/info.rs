@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Code, Error, ErrorClass, Result, name};
+use crate::codec::Codec;
 use crate::wim::{ImageIndex, ImageInfo, Wim};
 
 /// Which images of a file are meant.
@@ -24,6 +25,18 @@ pub struct InfoReport {
     /// The file as it was named.
     #[serde(serialize_with = "super::lossy_path")]
     pub file: PathBuf,
+    /// The identity that all parts of a split WIM share.
+    pub guid: String,
+    /// How its resources are compressed; nothing when they are stored as they are.
+    pub compression: Option<Codec>,
+    /// Bytes that are compressed together.
+    pub chunk_size: Option<u32>,
+    /// Whether files are compressed together.
+    pub solid: bool,
+    /// Whether the file carries a table of its own checksums.
+    pub integrity_table: bool,
+    /// Which part of how many.
+    pub part: (u16, u16),
     /// The image to boot from; 0 for none.
     pub boot_index: u32,
     /// How many images the file holds.
@@ -47,6 +60,12 @@ pub fn info(file: &Path, selection: &Selection) -> Result<InfoReport> {
     };
     Ok(InfoReport {
         file: file.to_owned(),
+        guid: wim.guid().to_string(),
+        compression: wim.compression().map(|compression| compression.codec),
+        chunk_size: wim.compression().map(|compression| compression.chunk_size),
+        solid: wim.is_solid(),
+        integrity_table: wim.has_integrity_table(),
+        part: wim.part(),
         boot_index: wim.boot_index(),
         image_count: wim.image_count(),
         detailed: *selection != Selection::All,

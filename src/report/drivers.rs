@@ -4,8 +4,11 @@
 use serde_json::{Value, json};
 
 use super::{Layout, Page, Report, error_json};
-use crate::base::{Arch, Error};
+use crate::base::{Arch, Error, FileTime};
 use crate::drivers::{AddOutcome, AddReport, AddedPackage, DriverInfo, DriverModel, DriverPackage};
+
+/// What a package without a date carries.
+const NO_DATE: FileTime = FileTime(0);
 
 /// The answer to `/Get-Drivers`.
 #[derive(Clone, Debug)]
@@ -128,14 +131,16 @@ fn package_lines(page: &mut Page, package: &DriverPackage) {
 }
 
 fn package_json(package: &DriverPackage) -> Value {
-    let (year, month, day) = package.date.date();
     json!({
         "published_name": package.published_name,
         "original_file_name": package.original_file_name,
         "inbox": package.inbox,
         "class_name": package.class_name,
         "provider_name": package.provider_name,
-        "date": format!("{year:04}-{month:02}-{day:02}"),
+        "date": (package.date != NO_DATE).then(|| {
+            let (year, month, day) = package.date.date();
+            format!("{year:04}-{month:02}-{day:02}")
+        }),
         "version": package.version,
         "store_name": package.store_name,
     })
@@ -256,6 +261,7 @@ impl Report for AddReport {
             "searched": self.searched,
             "packages": self.packages.iter().map(added_json).collect::<Vec<_>>(),
             "exceptions": self.exceptions,
+            "nothing_usable": self.nothing_usable.as_ref().map(error_json),
         })
     }
 

@@ -38,6 +38,22 @@ impl Report for InfoReport {
 
     fn native(&self, page: &mut Page) {
         if !self.detailed {
+            let images = match self.image_count {
+                1 => "1 image".to_owned(),
+                count => format!("{count} images"),
+            };
+            let compression =
+                self.compression.map_or_else(|| "not compressed".to_owned(), |codec| codec.to_string());
+            let solid = if self.solid { ", solid" } else { "" };
+            let part = match self.part {
+                (1, 1) => String::new(),
+                (part, parts) => format!(", part {part} of {parts}"),
+            };
+            let integrity = if self.integrity_table { ", integrity table" } else { "" };
+            page.line(format_args!(
+                "{}: {images}, {compression}{solid}{part}{integrity}",
+                self.file.display()
+            ));
             let rows: Vec<Vec<String>> = self
                 .images
                 .iter()
@@ -176,6 +192,9 @@ impl Report for Verification {
         for finding in &self.report.findings {
             page.line(finding_line(finding));
         }
+        for warning in &self.report.warnings {
+            page.line(format_args!("Note: {warning}"));
+        }
         page.blank();
     }
 
@@ -195,6 +214,9 @@ impl Report for Verification {
         ));
         for finding in &self.report.findings {
             page.line(format_args!("  {}", finding_line(finding)));
+        }
+        for warning in &self.report.warnings {
+            page.line(format_args!("note: {warning}"));
         }
     }
 

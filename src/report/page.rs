@@ -127,9 +127,9 @@ impl Page {
         grouped
     }
 
-    /// A calendar day that belongs to no time zone (the date of a driver).
+    /// A calendar day that belongs to no time zone (the date of a driver); nothing for no day.
     pub fn day(&self, day: FileTime) -> String {
-        format(day, self.style.short_date, &TimeZone::UTC)
+        if day == FileTime(0) { String::new() } else { format(day, self.style.short_date, &TimeZone::UTC) }
     }
 
     /// `<short date> - <long time>` in local time.
@@ -138,9 +138,9 @@ impl Page {
         format(time, &pattern, &self.style.zone)
     }
 
-    /// A calendar day as ISO 8601 has it.
+    /// A calendar day as ISO 8601 has it; nothing for no day.
     pub fn iso_day(&self, day: FileTime) -> String {
-        format(day, "%Y-%m-%d", &TimeZone::UTC)
+        if day == FileTime(0) { String::new() } else { format(day, "%Y-%m-%d", &TimeZone::UTC) }
     }
 
     /// A local time as ISO 8601 has it, to the second.

@@ -115,7 +115,19 @@ fn pro_n() -> ImageInfo {
 }
 
 fn info(file: &str, detailed: bool, images: Vec<ImageInfo>) -> InfoReport {
-    InfoReport { file: file.into(), boot_index: 0, image_count: 8, detailed, images }
+    InfoReport {
+        file: file.into(),
+        guid: "{00000000-0000-0000-0000-000000000000}".to_owned(),
+        compression: Some(crate::codec::Codec::Lzx),
+        chunk_size: Some(32_768),
+        solid: false,
+        integrity_table: true,
+        part: (1, 1),
+        boot_index: 0,
+        image_count: 8,
+        detailed,
+        images,
+    }
 }
 
 fn netwtw() -> DriverPackage {
@@ -172,6 +184,7 @@ fn what_the_xml_does_not_say() {
     assert_eq!((body.lines().count(), undefined), (22, 18), "{body}");
     assert_eq!(rendered(american(), |page| report.native(page)), "index         1\n");
     let json = info("x.wim", true, vec![pro_n()]).json();
+    assert_eq!((&json["compression"], &json["part"]), (&"lzx".into(), &serde_json::json!([1, 1])));
     assert_eq!(json["images"][0]["created"], "2024-09-06T04:26:57Z");
     assert_eq!(json["images"][0]["service_pack_build"], 1742);
 }
@@ -181,7 +194,8 @@ fn our_list_of_images() {
     let report = info("install.wim", false, vec![pro_n(), ImageInfo { index: 12, ..ImageInfo::default() }]);
     assert_eq!(
         rendered(american(), |page| report.native(page)),
-        "INDEX  ARCH  VERSION          BYTES           NAME\n\
+        "install.wim: 8 images, LZX, integrity table\n\
+         INDEX  ARCH  VERSION          BYTES           NAME\n\
          7      x64   10.0.26100.1742  18,675,690,173  Windows 11 Pro N\n\
          12                                            \n"
     );
@@ -347,6 +361,7 @@ fn what_became_of_each_package() {
             package("/d/bad.inf", AddOutcome::Failed { error }),
         ],
         exceptions: Vec::new(),
+        nothing_usable: None,
     };
     assert_eq!(
         rendered(american(), |page| report.native(page)),
@@ -479,12 +494,14 @@ fn a_file_that_was_verified() {
         bytes: 123_456,
         integrity_table: false,
         findings: vec![finding],
+        warnings: vec!["no XML".to_owned()],
     };
     let report = Verification { file: "x.wim".into(), report, error: None };
     assert_eq!(
         rendered(american(), |page| report.native(page)),
         "x.wim: 1 finding (2 images, 1,000 blobs, 123,456 bytes, no integrity table)\n\
-         \x20 blob 00aa at offset 208: hash differs\n"
+         \x20 blob 00aa at offset 208: hash differs\n\
+         note: no XML\n"
     );
     assert_eq!(report.json()["findings"][0]["offset"], 208);
 }
