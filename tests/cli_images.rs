@@ -89,7 +89,7 @@ fn a_sound_and_a_damaged_file() {
     let place = Place::new();
     let Some(wim) = place.wim("one.wim", &["First"]) else { return };
     let ran = place.transom("image verify one.wim").run().status(0);
-    assert!(ran.stdout.starts_with("one.wim: sound (1 images, 2 blobs, "), "{}", ran.stdout);
+    assert!(ran.stdout.starts_with("one.wim: sound (1 image, 2 blobs, "), "{}", ran.stdout);
     assert!(
         ran.stderr.lines().count() <= 12 && ran.stderr.ends_with("Verifying image: 100%\n"),
         "{}",

@@ -37,7 +37,7 @@ use self::invocation::{Invocation, Understood};
 use self::print::Printer;
 use self::settings::{ProgressWish, Settings};
 use self::token::{Token, token};
-use crate::base::{Code, Error, Result};
+use crate::base::{Code, Error, ErrorClass, Result};
 use crate::io::NoProgress;
 use crate::report::{Language, Meter, ProgressMode, Screen, Stream, Style};
 
@@ -126,9 +126,36 @@ fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen:
         Ok(partial) => partial,
         Err(error) => Some(error),
     };
+    let error = error.map(with_next_step);
     log::end(error.as_ref());
     printer.finish(error.as_ref(), log);
     error.map_or(Code(0), |error| error.code())
+}
+
+/// Gives an error that names no next step the usual one of its class.
+fn with_next_step(error: Error) -> Error {
+    if error.hint().is_some() {
+        return error;
+    }
+    let hint = match error.class() {
+        ErrorClass::NotFound if matches!(error.code(), Code::FILE_NOT_FOUND | Code::PATH_NOT_FOUND) => {
+            match std::env::current_dir() {
+                Ok(directory) => format!("check the path; relative ones begin at {}", directory.display()),
+                Err(_) => "check the path".to_owned(),
+            }
+        }
+        ErrorClass::Corrupt => {
+            "restore the file from its source; `transom image verify` tells what is damaged".to_owned()
+        }
+        ErrorClass::Busy => "run the command again when the other process is done".to_owned(),
+        ErrorClass::Permission => {
+            "run it as a user who may do that, or work on a copy of the file".to_owned()
+        }
+        ErrorClass::Space => "free some space, or stage data elsewhere with --scratch-dir".to_owned(),
+        ErrorClass::Internal => "this should not happen: please report it with the log".to_owned(),
+        _ => return error,
+    };
+    error.with_hint(hint)
 }
 
 /// What shows progress: nothing when quiet.

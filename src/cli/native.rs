@@ -22,6 +22,9 @@ Several commands joined by --then work on the same images and end in one commit:
 DISM's own language is spoken too, under the name dism or by its first word:
   transom /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse
 
+Interrupted once (Ctrl-C), a run stops at the next safe point and commits nothing; a second time it
+ends at once. Either way an image holds its old state or its new one, nothing between.
+
 The exit status is the code of the error if that is below 125, else 1; 0 is success.";
 
 /// The root command with every built command below it.

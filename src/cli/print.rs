@@ -84,6 +84,7 @@ impl Printer {
     /// A command gave its report.
     pub(crate) fn report(&mut self, command: &str, image: Option<&ImageRef>, report: &dyn Report) {
         self.document.results.push(StepResult::new(command, image, report.json(), report.error()));
+        self.document.exceptions.extend(report.exceptions());
         if self.text {
             let first = self.steps_shown == 0;
             self.page(Stream::Data, |page| {
@@ -122,10 +123,10 @@ impl Printer {
             self.page(Stream::Data, |page| {
                 let images: Vec<String> = report.images.iter().map(u32::to_string).collect();
                 page.line(format_args!(
-                    "{}: image {} saved ({} new blobs, {} -> {} bytes)",
+                    "{}: image {} saved ({}, {} -> {} bytes)",
                     file.display(),
                     images.join(", "),
-                    page.number(report.new_blobs),
+                    page.counted(report.new_blobs, "new blob"),
                     page.number(report.file_size_before),
                     page.number(report.file_size_after),
                 ));

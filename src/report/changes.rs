@@ -116,15 +116,15 @@ impl Report for ChangeList {
         }
         let counts = self.counts();
         page.line(format_args!(
-            "{} files added, {} changed, {} deleted, {} with new metadata; \
-             {} keys added, {} deleted; {} values added, {} changed, {} deleted.",
-            page.number(counts.files_added as u64),
+            "{} added, {} changed, {} deleted, {} with new metadata; \
+             {} added, {} deleted; {} added, {} changed, {} deleted.",
+            page.counted(counts.files_added as u64, "file"),
             page.number(counts.files_modified as u64),
             page.number(counts.files_removed as u64),
             page.number(counts.files_with_new_metadata as u64),
-            page.number(counts.keys_added as u64),
+            page.counted(counts.keys_added as u64, "key"),
             page.number(counts.keys_removed as u64),
-            page.number(counts.values_added as u64),
+            page.counted(counts.values_added as u64, "value"),
             page.number(counts.values_changed as u64),
             page.number(counts.values_removed as u64),
         ));
@@ -406,7 +406,7 @@ Registry (+ added, ~ changed, - deleted):
   + [HKLM\DRIVERS\x] (Default) = 0xffff0012 "oem0.inf"
   ~ [HKLM\SYSTEM\Setup] Kind = REG_DWORD 0x3  (was REG_DWORD 0x1)
 
-2 files added, 1 changed, 1 deleted, 1 with new metadata; 1 keys added, 0 deleted; 1 values added, 1 changed, 1 deleted.
+2 files added, 1 changed, 1 deleted, 1 with new metadata; 1 key added, 0 deleted; 1 value added, 1 changed, 1 deleted.
 "#
         );
         assert_eq!(native(Detail::Counts).lines().count(), 1);

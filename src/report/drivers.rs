@@ -281,6 +281,10 @@ impl Report for AddReport {
         }
     }
 
+    fn exceptions(&self) -> Vec<String> {
+        notes(self)
+    }
+
     fn error(&self) -> Option<&Error> {
         Self::error(self)
     }

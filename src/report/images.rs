@@ -38,10 +38,7 @@ impl Report for InfoReport {
 
     fn native(&self, page: &mut Page) {
         if !self.detailed {
-            let images = match self.image_count {
-                1 => "1 image".to_owned(),
-                count => format!("{count} images"),
-            };
+            let images = page.counted(self.image_count.into(), "image");
             let compression =
                 self.compression.map_or_else(|| "not compressed".to_owned(), |codec| codec.to_string());
             let solid = if self.solid { ", solid" } else { "" };
@@ -201,15 +198,14 @@ impl Report for Verification {
     fn native(&self, page: &mut Page) {
         let verdict = match self.report.findings.len() {
             0 => "sound".to_owned(),
-            1 => "1 finding".to_owned(),
-            count => format!("{count} findings"),
+            count => page.counted(count as u64, "finding"),
         };
         page.line(format_args!(
-            "{}: {verdict} ({} images, {} blobs, {} bytes, {} integrity table)",
+            "{}: {verdict} ({}, {}, {}, {} integrity table)",
             self.file.display(),
-            self.report.images,
-            page.number(self.report.blobs),
-            page.number(self.report.bytes),
+            page.counted(self.report.images.into(), "image"),
+            page.counted(self.report.blobs, "blob"),
+            page.counted(self.report.bytes, "byte"),
             if self.report.integrity_table { "with an" } else { "no" },
         ));
         for finding in &self.report.findings {

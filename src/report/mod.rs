@@ -46,6 +46,11 @@ pub trait Report {
     /// In our layout.
     fn native(&self, page: &mut Page);
 
+    /// What is not exact in what was done, in words.
+    fn exceptions(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What failed although there is a report: the run then ends with this error's code.
     fn error(&self) -> Option<&Error> {
         None

@@ -127,6 +127,12 @@ impl Page {
         grouped
     }
 
+    /// `1 file`, `1,234 files`.
+    pub fn counted(&self, number: u64, noun: &str) -> String {
+        let plural = if number == 1 { "" } else { "s" };
+        format!("{} {noun}{plural}", self.number(number))
+    }
+
     /// A calendar day that belongs to no time zone (the date of a driver); nothing for no day.
     pub fn day(&self, day: FileTime) -> String {
         if day == FileTime(0) { String::new() } else { format(day, self.style.short_date, &TimeZone::UTC) }

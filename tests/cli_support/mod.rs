@@ -11,37 +11,37 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// A directory to run commands in.
-pub struct Place {
+pub(crate) struct Place {
     directory: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { directory: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("state/transom/dism.log")).unwrap_or_default()
     }
 
     /// Writes a file, and the directories it lies in.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
         let path = self.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
     /// A call of the program under its own name.
-    pub fn transom(&self, line: &str) -> Test {
+    pub(crate) fn transom(&self, line: &str) -> Test {
         self.called(Path::new(env!("CARGO_BIN_EXE_transom")), line)
     }
 
     /// A call under the name `dism`.
-    pub fn dism(&self, line: &str) -> Test {
+    pub(crate) fn dism(&self, line: &str) -> Test {
         let link = self.path("dism");
         if !link.exists() {
             std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_transom"), &link).unwrap();
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// A WIM with images of plain files, written by wimlib-imagex; nothing where that is missing.
-    pub fn wim(&self, name: &str, images: &[&str]) -> Option<PathBuf> {
+    pub(crate) fn wim(&self, name: &str, images: &[&str]) -> Option<PathBuf> {
         let wim = self.path(name);
         for (position, image) in images.iter().enumerate() {
             let tree = format!("tree-{image}");
@@ -97,34 +97,34 @@ fn noise(length: usize) -> Vec<u8> {
 }
 
 /// One call, to be completed and run.
-pub struct Test {
+pub(crate) struct Test {
     command: Command,
     line: String,
 }
 
 impl Test {
-    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
         self.line.push_str(&format!(" {:?}", argument.as_ref()));
         self.command.arg(argument);
         self
     }
 
-    pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
     }
 
-    pub fn without_env(mut self, name: &str) -> Self {
+    pub(crate) fn without_env(mut self, name: &str) -> Self {
         self.command.env_remove(name);
         self
     }
 
-    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.command.stdout(to);
         self
     }
 
-    pub fn run(mut self) -> Ran {
+    pub(crate) fn run(mut self) -> Ran {
         let output = self.command.output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran {
@@ -135,49 +135,49 @@ impl Test {
         }
     }
 
-    pub fn into_command(self) -> Command {
+    pub(crate) fn into_command(self) -> Command {
         self.command
     }
 }
 
 /// What a call gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub line: String,
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) line: String,
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ran {
     #[track_caller]
-    pub fn status(self, expected: i32) -> Self {
+    pub(crate) fn status(self, expected: i32) -> Self {
         assert_eq!(self.status, Some(expected), "{self:#?}");
         self
     }
 
     #[track_caller]
-    pub fn stdout(self, expected: &str) -> Self {
+    pub(crate) fn stdout(self, expected: &str) -> Self {
         assert_eq!(self.stdout, expected, "{self:#?}");
         self
     }
 
     #[track_caller]
-    pub fn stderr(self, expected: &str) -> Self {
+    pub(crate) fn stderr(self, expected: &str) -> Self {
         assert_eq!(self.stderr, expected, "{self:#?}");
         self
     }
 
     #[track_caller]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 }
 
-pub const BANNER: &str = concat!(
+pub(crate) const BANNER: &str = concat!(
     "\nDeployment Image Servicing and Management tool\nVersion: ",
     env!("CARGO_PKG_VERSION"),
     ".0\n\n"
 );
 
-pub const SUCCESS: &str = "The operation completed successfully.\n";
+pub(crate) const SUCCESS: &str = "The operation completed successfully.\n";
