@@ -108,8 +108,10 @@ impl Report for ChangeList {
             }
             if !self.registry.is_empty() {
                 page.line("Registry (+ added, ~ changed, - deleted):");
-                for change in &self.registry {
-                    registry_line(page, change);
+                for key in
+                    self.registry.chunk_by(|left, right| registry_place(left).0 == registry_place(right).0)
+                {
+                    registry_lines(page, key);
                 }
                 page.blank();
             }
@@ -206,26 +208,34 @@ fn registry_place(change: &RegistryChange) -> (&str, Option<&WinName>) {
     }
 }
 
-fn registry_line(page: &mut Page, change: &RegistryChange) {
-    let (key, value) = registry_place(change);
-    let value = match value {
-        Some(name) if name.is_empty() => " (Default)".to_owned(),
-        Some(name) => format!(" {}", name::display(name.units())),
-        None => String::new(),
-    };
-    match change {
-        RegistryChange::KeyAdded { .. } => page.line(format_args!("  + [{key}]")),
-        RegistryChange::KeyRemoved { .. } => page.line(format_args!("  - [{key}]")),
-        RegistryChange::ValueRemoved { .. } => page.line(format_args!("  - [{key}]{value}")),
-        RegistryChange::ValueSet { kind, data, old: None, .. } => {
-            page.line(format_args!("  + [{key}]{value} = {}", data_text(*kind, data)));
-        }
-        RegistryChange::ValueSet { kind, data, old: Some((old_kind, old_data)), .. } => {
-            page.line(format_args!(
-                "  ~ [{key}]{value} = {}  (was {})",
-                data_text(*kind, data),
-                data_text(*old_kind, old_data)
-            ))
+/// The changes of one key: the key, marked if it is new or gone, and its values below it.
+fn registry_lines(page: &mut Page, changes: &[RegistryChange]) {
+    let mark = changes.iter().find_map(|change| match change {
+        RegistryChange::KeyAdded { .. } => Some('+'),
+        RegistryChange::KeyRemoved { .. } => Some('-'),
+        RegistryChange::ValueSet { .. } | RegistryChange::ValueRemoved { .. } => None,
+    });
+    if let Some(first) = changes.first() {
+        page.line(format_args!("  {} [{}]", mark.unwrap_or(' '), registry_place(first).0));
+    }
+    for change in changes {
+        let value = match registry_place(change).1 {
+            Some(name) if name.is_empty() => "(Default)".to_owned(),
+            Some(name) => name::display(name.units()),
+            None => continue,
+        };
+        match change {
+            RegistryChange::ValueSet { kind, data, old: None, .. } => {
+                page.line(format_args!("      + {value} = {}", data_text(*kind, data)));
+            }
+            RegistryChange::ValueSet { kind, data, old: Some((old_kind, old_data)), .. } => {
+                page.line(format_args!(
+                    "      ~ {value} = {}  (was {})",
+                    data_text(*kind, data),
+                    data_text(*old_kind, old_data)
+                ));
+            }
+            _ => page.line(format_args!("      - {value}")),
         }
     }
 }
@@ -320,8 +330,11 @@ fn data_text(kind: u32, data: &[u8]) -> String {
     const SHOWN: usize = 16;
     let kind_name = kind_name(kind);
     match meaning(kind, data) {
-        Meaning::Text(text) => format!("{kind_name} {text:?}"),
-        Meaning::Texts(texts) => format!("{kind_name} {texts:?}"),
+        Meaning::Text(text) => format!("{kind_name} {}", quoted(&text)),
+        Meaning::Texts(texts) => {
+            let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+            format!("{kind_name} [{}]", texts.join(", "))
+        }
         Meaning::Number(number) => format!("{kind_name} 0x{number:x}"),
         Meaning::Bytes if data.len() > SHOWN => format!(
             "{kind_name} {}... ({} bytes)",
@@ -330,6 +343,20 @@ fn data_text(kind: u32, data: &[u8]) -> String {
         ),
         Meaning::Bytes => format!("{kind_name} {}", hexadecimal(data)),
     }
+}
+
+/// In quotes on one line: paths keep their backslashes, only control characters are escaped.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for letter in text.chars() {
+        if letter.is_control() {
+            quoted.extend(letter.escape_default());
+        } else {
+            quoted.push(letter);
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 fn data_json(kind: u32, data: &[u8]) -> Value {
@@ -401,10 +428,12 @@ mod tests {
   M Windows\System32\config\DRIVERS  (8,192 -> 12,288 bytes, 4,096 changed)
 
 Registry (+ added, ~ changed, - deleted):
-  - [HKLM\DRIVERS\a] gone
+    [HKLM\DRIVERS\a]
+      - gone
   + [HKLM\DRIVERS\x]
-  + [HKLM\DRIVERS\x] (Default) = 0xffff0012 "oem0.inf"
-  ~ [HKLM\SYSTEM\Setup] Kind = REG_DWORD 0x3  (was REG_DWORD 0x1)
+      + (Default) = 0xffff0012 "oem0.inf"
+    [HKLM\SYSTEM\Setup]
+      ~ Kind = REG_DWORD 0x3  (was REG_DWORD 0x1)
 
 2 files added, 1 changed, 1 deleted, 1 with new metadata; 1 key added, 0 deleted; 1 value added, 1 changed, 1 deleted.
 "#
@@ -436,7 +465,8 @@ Registry (+ added, ~ changed, - deleted):
 
     #[test]
     fn data_that_breaks_its_type_is_shown_as_bytes() {
-        let cases: [(u32, &[u8], &str); 7] = [
+        let cases: [(u32, &[u8], &str); 8] = [
+            (2, b"\\\0a\0\n\0\0\0", "REG_EXPAND_SZ \"\\a\\n\""),
             (1, b"a\0", "REG_SZ 6100"),
             (1, b"a\0\0\0", "REG_SZ \"a\""),
             (4, b"\x01\x00", "REG_DWORD 0100"),

@@ -85,14 +85,11 @@ impl Meter {
 
     fn begin(&self, running: &mut Option<Running>, task: Task, total: u64) {
         *running = Some(Running { task, total, shown: None, shown_at: None });
-        if self.mode == ProgressMode::Bar
-            && let Some(heading) = heading(task)
-        {
-            self.say(heading);
-        } else if self.mode == ProgressMode::Lines
-            && self.language == Language::Dism
-            && let Some(heading) = heading(task)
-        {
+        let above = match (self.mode, self.language) {
+            (ProgressMode::Bar, _) | (ProgressMode::Lines, Language::Dism) => self.heading(task),
+            _ => None,
+        };
+        if let Some(heading) = above {
             self.say(heading);
         }
     }
@@ -106,7 +103,7 @@ impl Meter {
     }
 
     fn show(&self, running: &mut Running, permille: u32) {
-        let Some(heading) = heading(running.task) else { return };
+        let Some(heading) = self.heading(running.task) else { return };
         let due = match self.mode {
             ProgressMode::Bar => {
                 const INTERVAL: Duration = Duration::from_millis(50);
@@ -168,25 +165,32 @@ impl Meter {
         }
     }
 
-    /// Whether the lines about driver packages are wanted: in DISM's language they are the
-    /// command's output, in ours they are progress.
-    fn tells_drivers(&self) -> bool {
-        self.language == Language::Dism || self.mode != ProgressMode::None
+    /// What stands above the bar of a task, or before its per cents; nothing for tasks that are
+    /// not measured. Adding drivers is told package by package in DISM's language.
+    fn heading(&self, task: Task) -> Option<&'static str> {
+        match (task, self.language) {
+            (Task::Verify, _) => Some("Verifying image"),
+            (Task::Commit, _) => Some("Saving image"),
+            (Task::AddDrivers, Language::Native) => Some("Adding drivers"),
+            _ => None,
+        }
     }
 
-    fn driver_line(&self, position: usize, count: usize, path: &str, error: Option<&str>) {
-        match (self.language, error) {
-            (Language::Dism, None) => self.say(&format!(
+    /// What DISM prints about driver packages: output of the command rather than progress.
+    fn driver_line(&self, event: &Event) {
+        match event {
+            Event::SearchingDrivers => self.say("Searching for driver packages to install..."),
+            Event::DriversFound { count } => {
+                self.say(&format!("Found {count} driver package(s) to install."))
+            }
+            Event::DriverDone { position, count, path, error: None } => self.say(&format!(
                 "Installing {position} of {count} - {path}: The driver package was successfully installed."
             )),
-            (Language::Dism, Some(error)) => self.say(&format!(
+            Event::DriverDone { position, count, path, error: Some(error) } => self.say(&format!(
                 "Installing {position} of {count} - {path}: Error - An error occurred. \
                  The driver package could not be installed.\n{error}"
             )),
-            (Language::Native, None) => self.say(&format!("driver {position} of {count}: {path}: added")),
-            (Language::Native, Some(error)) => {
-                self.say(&format!("driver {position} of {count}: {path}: not added: {error}"));
-            }
+            _ => {}
         }
     }
 }
@@ -213,26 +217,9 @@ impl Progress for Meter {
                     self.screen.finish_line();
                 }
             }
-            Event::SearchingDrivers if self.tells_drivers() => {
-                self.say("Searching for driver packages to install...");
-            }
-            Event::DriversFound { count } if self.tells_drivers() => {
-                self.say(&format!("Found {count} driver package(s) to install."));
-            }
-            Event::DriverDone { position, count, path, error } if self.tells_drivers() => {
-                self.driver_line(*position, *count, path, error.as_deref());
-            }
+            _ if self.language == Language::Dism => self.driver_line(event),
             _ => {}
         }
-    }
-}
-
-/// What DISM writes above the bar of a task; nothing for tasks that have no bar.
-fn heading(task: Task) -> Option<&'static str> {
-    match task {
-        Task::Verify => Some("Verifying image"),
-        Task::Commit => Some("Saving image"),
-        _ => None,
     }
 }
 
@@ -313,7 +300,8 @@ mod tests {
              no models\n"
         );
         assert_eq!(talk, "");
-        let (data, talk) = shown(Language::Native, ProgressMode::None, &events);
+        // In our language the report tells of each package, when all are done.
+        let (data, talk) = shown(Language::Native, ProgressMode::Lines, &events);
         assert_eq!((data.as_str(), talk.as_str()), ("", ""));
     }
 
