@@ -917,9 +917,14 @@ fn run(ops: &[Op]) {
     check_prefix(&base, directory.path(), *length, dump);
 }
 
+/// `TRANSOM_CASES` asks for more, as `./x soak` does.
+fn cases() -> u32 {
+    std::env::var("TRANSOM_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(48)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 48,
+        cases: cases(),
         max_shrink_iters: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
