@@ -85,10 +85,10 @@ fn append_data(bytes: &mut Vec<u8>, seed: u64, length: usize) {
     let end = bytes.len() + length;
     let mut random = Random::new(seed);
     // The phrases of one file come from one window, so that they come again within a chunk.
-    let window = (random.next() & 0xEFFF) as usize;
+    let window = (random.bits() & 0xEFFF) as usize;
     bytes.reserve(length + 64);
     while bytes.len() < end {
-        let number = random.next();
+        let number = random.bits();
         let start = window + (number & 0xFF0) as usize;
         let phrase = 6 + ((number >> 12) & 0x1F) as usize;
         let stop = (start + phrase).min(PHRASES.len());

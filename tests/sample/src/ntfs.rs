@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{XattrFlags, lsetxattr};
 
-use crate::plan::{Entry, Kind, Plan};
+use crate::plan::{Entry, Kind, Plan, attribute};
 use crate::{security, tool};
 
 /// What keeps an NTFS volume from being filled here; nothing when it can be.
-pub fn obstacle() -> Option<String> {
+pub(crate) fn obstacle() -> Option<String> {
     for name in ["mkntfs", "ntfs-3g"] {
         if tool::find(name).is_none() {
             return Some(format!("{name} is not installed"));
@@ -106,10 +106,12 @@ impl Drop for Mounted {
         if unmount(&self.folder).is_err() {
             // ntfs-3g unmounts when it is told to end; nothing more can be done here.
             if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-                drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+                // It may have ended meanwhile: then there is nothing to tell.
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
             }
         }
-        drop(self.child.wait());
+        // Only reaps it; a failure leaves no more to do.
+        let _ = self.child.wait();
     }
 }
 
@@ -121,7 +123,8 @@ fn is_mount_point(folder: &Path) -> Result<bool> {
 
 fn unmount(folder: &Path) -> Result<()> {
     let mut last = None;
-    for (name, arguments) in [("umount", &[][..]), ("fusermount3", &["-u"][..]), ("fusermount", &["-u"][..])] {
+    for (name, arguments) in [("umount", &[][..]), ("fusermount3", &["-u"][..]), ("fusermount", &["-u"][..])]
+    {
         if let Ok(mut command) = tool::command(name) {
             match tool::run(command.args(arguments).arg(folder)) {
                 Ok(_) => return Ok(()),
@@ -137,7 +140,8 @@ fn unmount(folder: &Path) -> Result<()> {
 /// # Errors
 /// When the volume cannot be made, mounted or filled.
 pub(crate) fn fill(volume: &Path, plan: &Plan, bytes: u64) -> Result<()> {
-    let size = (bytes + bytes / 4 + plan.entries().len() as u64 * 1600 + (64 << 20)).next_multiple_of(1 << 20);
+    let size =
+        (bytes + bytes / 4 + plan.entries().len() as u64 * 1600 + (64 << 20)).next_multiple_of(1 << 20);
     File::create(volume)?.set_len(size)?;
     tool::run(tool::command("mkntfs")?.args(["-F", "-Q", "-q", "-L", "sample"]).arg(volume))?;
     let folder = volume.with_extension("mount");
@@ -203,12 +207,13 @@ fn write_entry(root: &Path, path: &Path, plan: &Plan, entry: &Entry, descriptor:
     if let Some(name) = &entry.short_name {
         set(path, "system.ntfs_dos_name", name.as_bytes())?;
     }
-    // ntfs-3g gives new files ARCHIVE alone, and directories nothing.
+    // ntfs-3g gives new files ARCHIVE alone, and directories nothing until they are changed.
     let usual = match entry.kind {
-        Kind::File(_) => crate::plan::attribute::ARCHIVE,
+        Kind::File(_) => attribute::ARCHIVE,
         _ => 0,
     };
-    if entry.attributes != usual {
+    let changed = !entry.streams.is_empty() || entry.short_name.is_some();
+    if entry.attributes != usual || changed {
         set(path, "system.ntfs_attrib", &entry.attributes.to_le_bytes())?;
     }
     if let Some(data) = reparse {

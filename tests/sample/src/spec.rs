@@ -109,7 +109,7 @@ impl Spec {
 
     /// The seed of what differs between the images of one file.
     pub(crate) fn image_seed(&self, image: u32) -> u64 {
-        Random::of(self.seed, &format!("image {image}")).next()
+        Random::of(self.seed, &format!("image {image}")).bits()
     }
 
     /// About how long a made-up file is.

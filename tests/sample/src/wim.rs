@@ -35,7 +35,9 @@ fn data_length(plan: &Plan) -> u64 {
     use crate::content::Content;
     let length = |entry: &crate::plan::Entry| match &entry.kind {
         Kind::File(Content::Bytes(bytes)) => bytes.len() as u64,
-        Kind::File(Content::Program { length, .. } | Content::Data { length, .. }) => u64::from(*length) + 1024,
+        Kind::File(Content::Program { length, .. } | Content::Data { length, .. }) => {
+            u64::from(*length) + 1024
+        }
         _ => 0,
     };
     // A file takes whole clusters.

@@ -12,13 +12,74 @@ use crate::spec::Spec;
 use crate::{hives::HiveFile, security};
 
 const WORDS: &[&str] = &[
-    "audio", "boot", "cache", "client", "config", "core", "crypto", "device", "dialog", "display", "dns",
-    "event", "filter", "font", "frame", "gateway", "graphics", "help", "host", "identity", "image", "input",
-    "kernel", "language", "license", "logon", "media", "mobile", "monitor", "network", "object", "package",
-    "policy", "power", "print", "profile", "provider", "proxy", "query", "radio", "recovery", "remote",
-    "schedule", "search", "security", "sensor", "service", "session", "setup", "share", "shell", "speech",
-    "storage", "sync", "system", "task", "telemetry", "theme", "time", "token", "trace", "update", "user",
-    "video", "virtual", "web", "wireless", "zone",
+    "audio",
+    "boot",
+    "cache",
+    "client",
+    "config",
+    "core",
+    "crypto",
+    "device",
+    "dialog",
+    "display",
+    "dns",
+    "event",
+    "filter",
+    "font",
+    "frame",
+    "gateway",
+    "graphics",
+    "help",
+    "host",
+    "identity",
+    "image",
+    "input",
+    "kernel",
+    "language",
+    "license",
+    "logon",
+    "media",
+    "mobile",
+    "monitor",
+    "network",
+    "object",
+    "package",
+    "policy",
+    "power",
+    "print",
+    "profile",
+    "provider",
+    "proxy",
+    "query",
+    "radio",
+    "recovery",
+    "remote",
+    "schedule",
+    "search",
+    "security",
+    "sensor",
+    "service",
+    "session",
+    "setup",
+    "share",
+    "shell",
+    "speech",
+    "storage",
+    "sync",
+    "system",
+    "task",
+    "telemetry",
+    "theme",
+    "time",
+    "token",
+    "trace",
+    "update",
+    "user",
+    "video",
+    "virtual",
+    "web",
+    "wireless",
+    "zone",
 ];
 
 /// Files that programs look for, below `Windows`; each has a twin in the component store.
@@ -123,13 +184,8 @@ struct Builder<'a> {
 /// The tree of one image.
 pub(crate) fn tree(spec: &Spec, image: u32, hives: Vec<HiveFile>) -> Plan {
     let seed = spec.image_seed(image);
-    let mut builder = Builder {
-        spec,
-        plan: Plan::new(),
-        random: Random::of(seed, "tree"),
-        remaining: 0,
-        components: 0,
-    };
+    let mut builder =
+        Builder { spec, plan: Plan::new(), random: Random::of(seed, "tree"), remaining: 0, components: 0 };
     builder.folders();
     builder.essentials();
     builder.hives(hives);
@@ -179,7 +235,7 @@ impl Builder<'_> {
     /// A folder of the component store for a component of this name.
     fn component_folder(&mut self, name: &str) -> String {
         self.components += 1;
-        let hash = Random::of(self.spec.seed, &format!("{name} {}", self.components)).next();
+        let hash = Random::of(self.spec.seed, &format!("{name} {}", self.components)).bits();
         // The store's rule: more than 24 characters are cut in the middle.
         let short = match name.len() {
             0..=24 => name.to_owned(),
@@ -215,7 +271,7 @@ impl Builder<'_> {
             let stem = path.rsplit('/').next().unwrap_or(path);
             let stem = stem.split('.').next().unwrap_or(stem).to_ascii_lowercase();
             let folder = self.component_folder(&format!("microsoft-windows-{stem}"));
-            let seed = Random::of(self.spec.seed, path).next();
+            let seed = Random::of(self.spec.seed, path).bits();
             // Only the kernel and what is near it is large in small images.
             let length = if self.spec.files < 20_000 { length / 4 } else { *length };
             let content = Content::Program { arch: self.spec.arch, kind: *kind, seed, length };
@@ -263,19 +319,18 @@ impl Builder<'_> {
     fn drivers(&mut self, packages: &[InboxPackage]) {
         for package in packages {
             let InboxPackage { inf, service, folder, text, .. } = package;
-            let seed = Random::of(self.spec.seed, folder).next();
+            let seed = Random::of(self.spec.seed, folder).bits();
             let length = 4096 + (seed % u64::from(2 * self.spec.mean_length())) as u32;
-            let program =
-                Content::Program { arch: self.spec.arch, kind: ProgramKind::Native, seed, length };
+            let program = Content::Program { arch: self.spec.arch, kind: ProgramKind::Native, seed, length };
             let plan = &mut self.plan;
-            let inf_file =
-                plan.file(&format!("{REPOSITORY}/{folder}/{inf}"), Content::text(text), security::DRIVER_FILE);
-            plan.link(&format!("Windows/INF/{inf}"), inf_file);
-            let driver = plan.file(
-                &format!("{REPOSITORY}/{folder}/{service}.sys"),
-                program,
+            let inf_file = plan.file(
+                &format!("{REPOSITORY}/{folder}/{inf}"),
+                Content::text(text),
                 security::DRIVER_FILE,
             );
+            plan.link(&format!("Windows/INF/{inf}"), inf_file);
+            let driver =
+                plan.file(&format!("{REPOSITORY}/{folder}/{service}.sys"), program, security::DRIVER_FILE);
             let twin = format!("Windows/System32/drivers/{service}.sys");
             if plan.find(&twin).is_none() {
                 plan.link(&twin, driver);
@@ -286,10 +341,7 @@ impl Builder<'_> {
     fn profiles(&mut self) {
         let plan = &mut self.plan;
         plan.reparse("Documents and Settings", Kind::Junction("C:\\Users".into()));
-        plan.reparse(
-            "Users/All Users",
-            Kind::Symlink { target: "C:\\ProgramData".into(), directory: true },
-        );
+        plan.reparse("Users/All Users", Kind::Symlink { target: "C:\\ProgramData".into(), directory: true });
         plan.reparse("Users/Default User", Kind::Junction("C:\\Users\\Default".into()));
         plan.reparse(
             "Users/Default/Application Data",
@@ -303,7 +355,9 @@ impl Builder<'_> {
         plan.entry(all).short_name = Some("DOCUME~1".into());
         let desktop = plan.file(
             "Users/Public/desktop.ini",
-            Content::text("[.ShellClassInfo]\r\nLocalizedResourceName=@%SystemRoot%\\system32\\shell32.dll\r\n"),
+            Content::text(
+                "[.ShellClassInfo]\r\nLocalizedResourceName=@%SystemRoot%\\system32\\shell32.dll\r\n",
+            ),
             security::PROFILE,
         );
         plan.entry(desktop).attributes = attribute::ARCHIVE | attribute::HIDDEN | attribute::SYSTEM;
@@ -376,12 +430,12 @@ impl Builder<'_> {
             let content = Content::Program {
                 arch: if place == "SysWOW64" { Arch::X86 } else { self.spec.arch },
                 kind,
-                seed: self.random.next(),
+                seed: self.random.bits(),
                 length: self.length(),
             };
             let entry = self.component_file(&folder, &twin, content);
             if self.random.one_in(30) {
-                let short = format!("{:.3}{:03X}~1.DLL", first.to_uppercase(), number % 4096);
+                let short = format!("{:.3}{:03X}~{}.DLL", first.to_uppercase(), number % 4096, file + 1);
                 // A short name belongs to one name of a file: the one in the store.
                 self.plan.entry(entry).short_name = Some(short);
             }
@@ -411,7 +465,7 @@ impl Builder<'_> {
         );
         let folder = "Windows/servicing/Packages";
         self.plan.file(&format!("{folder}/{name}.mum"), Content::text(mum), security::STORE_FILE);
-        let catalog = Content::Data { seed: self.random.next(), length: 9000 };
+        let catalog = Content::Data { seed: self.random.bits(), length: 9000 };
         let number = self.plan.file(&format!("{folder}/{name}.cat"), catalog, security::STORE_FILE);
         self.plan.link(&format!("{CATALOGS}/{name}.cat"), number);
     }
@@ -425,7 +479,7 @@ impl Builder<'_> {
         let content = Content::Program {
             arch: self.spec.arch,
             kind: ProgramKind::Library,
-            seed: self.random.next(),
+            seed: self.random.bits(),
             length: self.length(),
         };
         let path = format!("{root}/Windows {first}/{second}-{number}.dll");
@@ -434,7 +488,7 @@ impl Builder<'_> {
 
     fn font_or_resource(&mut self, number: usize) {
         let (first, second) = self.words();
-        let content = Content::Data { seed: self.random.next(), length: self.length() };
+        let content = Content::Data { seed: self.random.bits(), length: self.length() };
         let path = match number % 3 {
             0 => format!("Windows/Fonts/{first}{second}{number}.ttf"),
             1 => format!("Windows/Microsoft.NET/assembly/{first}/{second}.{number}.dll"),
@@ -450,7 +504,7 @@ impl Builder<'_> {
             _ => format!("Users/Default/AppData/Roaming/Microsoft/{first}/{second} {number}.dat"),
         };
         let length = if self.random.one_in(8) { 0 } else { self.length() / 4 };
-        let content = Content::Data { seed: self.random.next(), length };
+        let content = Content::Data { seed: self.random.bits(), length };
         let file = self.plan.file(&path, content, security::PROFILE);
         if self.random.one_in(25) {
             self.plan

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The demonstration: one driver goes into an image, with no mount, and another program says so too.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use transom_sample::drivers::{self, DriverSpec};
+use transom_sample::{Sample, Spec, tool};
+
+const WIM: &str = "sample.wim";
+const PACKAGE: &str = "demodisk";
+const STORE: &str = "/Windows/System32/DriverStore/FileRepository";
+
+/// Shows everything, step by step; fails when a step does.
+pub(crate) fn run() -> Result<()> {
+    let begin = Instant::now();
+    let stage = Stage::new()?;
+
+    step("1. A sample image: one Windows 11, written by wimlib-imagex from an NTFS volume");
+    let sample = Sample::of(&Spec { files: 1200, ..Spec::default() })?;
+    sample.copy(&stage.folder.join(WIM))?;
+    let package =
+        drivers::write_package(&stage.folder, &DriverSpec { name: PACKAGE, ..DriverSpec::default() })?;
+    let length = std::fs::metadata(stage.folder.join(WIM))?.len();
+    println!("   {WIM}: {} files, {:.1} MB", sample.spec.files, length as f64 / 1e6);
+    println!("   {PACKAGE}/: a storage driver that Windows would need to boot; nobody signed it");
+    ensure!(package.is_file());
+
+    step("2. What is in the image?");
+    stage.transom(&["image", "info", &format!("{WIM}:1")])?;
+    stage.transom(&["--image", &format!("{WIM}:1"), "driver", "list"])?;
+
+    step("3. What would adding the driver change? A dry run says it and writes nothing");
+    let before = stage.digest()?;
+    let add = ["driver", "add", PACKAGE, "--force-unsigned"];
+    let image = format!("{WIM}:1");
+    stage.transom(&[&["--image", &image, "--dry-run"], &add[..]].concat())?;
+    ensure!(stage.digest()? == before, "the dry run changed {WIM}");
+    println!("   (the file is byte for byte as it was)");
+
+    step("4. Add it: one command, no mount, no root, nothing unpacked");
+    let added = Instant::now();
+    stage.transom(&[&["--image", &image], &add[..]].concat())?;
+    let grown = std::fs::metadata(stage.folder.join(WIM))?.len() - length;
+    println!("   {} ms; the file grew by {grown} bytes", added.elapsed().as_millis());
+
+    step("5. It is there");
+    let listed = stage.transom(&["--image", &image, "driver", "list"])?;
+    ensure!(listed.contains(&format!("{PACKAGE}.inf")), "the driver is not listed");
+
+    step("6. wimlib-imagex, which knows nothing of us, says the same");
+    stage.peer("wimlib-imagex", &["verify", WIM], &|line| line.contains("verified"))?;
+    let listed = stage.peer("wimlib-imagex", &["dir", WIM, "1", &format!("--path={STORE}")], &|line| {
+        line.contains(PACKAGE)
+    })?;
+    for name in [format!("{PACKAGE}.inf"), format!("{PACKAGE}.sys")] {
+        ensure!(listed.lines().any(|line| line.ends_with(&name)), "{name} is not in the driver store");
+    }
+    stage.peer("wimlib-imagex", &["dir", WIM, "1", "--path=/Windows/System32/drivers"], &|line| {
+        line.contains(PACKAGE)
+    })?;
+
+    println!("\nDone in {:.1} s. Everything is in {}", begin.elapsed().as_secs_f64(), stage.folder.display());
+    Ok(())
+}
+
+fn step(title: &str) {
+    println!("\n\x1b[1m{title}\x1b[0m");
+}
+
+/// The folder where all happens, and the program that is shown.
+struct Stage {
+    folder: PathBuf,
+    transom: PathBuf,
+}
+
+impl Stage {
+    fn new() -> Result<Self> {
+        let programs = std::env::current_exe()?;
+        let programs = programs.parent().context("a program lies in a folder")?;
+        let transom = programs.join("transom");
+        ensure!(transom.is_file(), "{} is not built; ./x demo builds it", transom.display());
+        let folder = programs.parent().unwrap_or(programs).join("demo");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self { folder, transom })
+    }
+
+    /// Runs our program, showing the command line and all that it prints.
+    fn transom(&self, arguments: &[&str]) -> Result<String> {
+        show_command("transom", arguments);
+        let mut command = Command::new(&self.transom);
+        command.args(arguments).current_dir(&self.folder);
+        // The log of a demonstration does not belong among the user's.
+        command.env("XDG_STATE_HOME", self.folder.join("state"));
+        finish("transom", &command.output()?, &|_| true)
+    }
+
+    /// Runs another program, showing the lines that matter.
+    fn peer(&self, name: &str, arguments: &[&str], shown: &dyn Fn(&str) -> bool) -> Result<String> {
+        show_command(name, arguments);
+        let output = tool::command(name)?.args(arguments).current_dir(&self.folder).output()?;
+        finish(name, &output, shown)
+    }
+
+    fn digest(&self) -> Result<Vec<u8>> {
+        use sha2::Digest;
+        Ok(sha2::Sha256::digest(std::fs::read(Path::new(&self.folder).join(WIM))?).to_vec())
+    }
+}
+
+fn show_command(name: &str, arguments: &[&str]) {
+    let words: Vec<String> = arguments
+        .iter()
+        .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
+        .collect();
+    println!("\x1b[2m$\x1b[0m {name} {}", words.join(" "));
+}
+
+fn finish(name: &str, output: &Output, shown: &dyn Fn(&str) -> bool) -> Result<String> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let said = String::from_utf8_lossy(&output.stderr);
+    for line in text.lines().filter(|line| shown(line)) {
+        println!("   {line}");
+    }
+    if !output.status.success() {
+        bail!("{name} failed ({}): {}", output.status, said.trim_end());
+    }
+    for line in said.lines().filter(|line| shown(line)) {
+        println!("   {line}");
+    }
+    Ok(text)
+}
