@@ -14,7 +14,6 @@ struct Room {
     also: &'static [&'static str],
 }
 
-const FIFTH_A: &[&str] = &["imaging", "drivers", "appx", "msi", "associations"];
 const FIFTH_AB: &[&str] = &["imaging", "drivers", "appx", "msi", "associations", "cbs"];
 const FIFTH_ABC: &[&str] =
     &["imaging", "drivers", "appx", "msi", "associations", "cbs", "international", "edition", "winpe"];

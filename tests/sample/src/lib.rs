@@ -11,7 +11,11 @@
 pub mod content;
 pub mod drivers;
 mod hives;
+pub mod listing;
+pub mod measure;
+pub mod mutation;
 mod ntfs;
+pub mod parsers;
 pub mod plan;
 mod random;
 pub mod security;

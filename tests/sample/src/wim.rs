@@ -9,6 +9,21 @@ use crate::plan::{Kind, Plan};
 use crate::spec::{Compression, Spec};
 use crate::{hives, ntfs, tool, windows};
 
+/// Makes a WIM of one given tree.
+pub(crate) fn make_small(spec: &Spec, plan: &Plan, target: &Path, scratch: &Path) -> Result<()> {
+    let source = scratch.join("tree");
+    if ntfs::obstacle().is_none() {
+        ntfs::fill(&source, plan, data_length(plan))?;
+        capture(spec, 1, &source, target)?;
+        std::fs::remove_file(&source)?;
+    } else {
+        write_plain(&source, plan)?;
+        capture(spec, 1, &source, target)?;
+        std::fs::remove_dir_all(&source)?;
+    }
+    Ok(())
+}
+
 /// Makes the WIM of a spec at `target`, with scratch files in `scratch`. NTFS volumes hold the
 /// trees if `nt`, else plain folders.
 pub(crate) fn make(spec: &Spec, nt: bool, target: &Path, scratch: &Path) -> Result<()> {

@@ -89,6 +89,19 @@ pub(crate) fn make(spec: &Spec, image: u32) -> Result<Vec<HiveFile>> {
     Ok(files)
 }
 
+/// Small hives of every version of the format that matters.
+pub(crate) fn make_small() -> Result<Vec<Vec<u8>>> {
+    let spec = Spec { files: 200, ..Spec::default() };
+    let facts = Facts { spec: &spec, image: 1, packages: &inbox_packages(2, spec.arch, spec.build, 1) };
+    Ok(vec![
+        profile::make(&facts, "NTUSER.DAT", 3)?,
+        profile::make(&facts, "DEFAULT", 5)?,
+        profile::make_sam()?,
+        profile::make_bcd(&facts)?,
+        database::make_drivers(&facts)?,
+    ])
+}
+
 fn unpack(path: &Path) -> Result<Vec<u8>> {
     let output = tool::command("xz")?.args(["-dc"]).arg(path).output()?;
     anyhow::ensure!(output.status.success(), "xz cannot unpack {}", path.display());

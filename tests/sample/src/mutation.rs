@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Damaged inputs from good ones, by a seeded stream of numbers: a case is named by its number and
+//! can be made again.
+//!
+//! Checksums that guard a format's inside are put right again after most mutations, else nearly
+//! every case would end at the checksum.
+
+use std::path::Path;
+
+use anyhow::Result;
+use sha1::{Digest, Sha1};
+
+use crate::content::{Content, ProgramKind};
+use crate::drivers::inbox_packages;
+use crate::parsers::{join_hive, split_hive};
+use crate::plan::Plan;
+use crate::random::Random;
+use crate::spec::{Compression, Spec};
+use crate::{corpus, security, tool, wim};
+
+/// The good inputs of a parser: made here, and from the corpus where it is.
+///
+/// # Errors
+/// When they cannot be made.
+pub fn seeds(parser: &str, scratch: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut seeds = match parser {
+        "wim" => small_wims(scratch)?,
+        "hive" => crate::hives::make_small()?.iter().map(|bytes| join_hive(bytes, [&[], &[]])).collect(),
+        "inf" => inbox_packages(8, transom::base::Arch::Amd64, 26100, 1)
+            .into_iter()
+            .map(|package| package.text.into_bytes())
+            .collect(),
+        "pe" => [transom::base::Arch::X86, transom::base::Arch::Arm64]
+            .map(|arch| Content::Program { arch, kind: ProgramKind::Native, seed: 1, length: 3000 }.bytes())
+            .into(),
+        _ => Vec::new(),
+    };
+    if let Some(corpus) = corpus() {
+        from_corpus(parser, &corpus, &mut seeds)?;
+    }
+    seeds.retain(|seed| seed.len() <= 1 << 20);
+    Ok(seeds)
+}
+
+fn from_corpus(parser: &str, corpus: &Path, seeds: &mut Vec<Vec<u8>>) -> Result<()> {
+    let (folder, extensions): (_, &[&str]) = match parser {
+        "wim" => (corpus.join("wim"), &["wim", "esd"]),
+        "hive" => (corpus.join("hive"), &["xz", ""]),
+        "inf" => (corpus.join("drivers"), &["inf", "inx"]),
+        "catalog" => (corpus.to_owned(), &["cat"]),
+        "pe" => (corpus.join("drivers/packages"), &["sys", "exe"]),
+        _ => return Ok(()),
+    };
+    let mut paths: Vec<_> = walkdir::WalkDir::new(folder)
+        .into_iter()
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file())
+        .map(walkdir::DirEntry::into_path)
+        .filter(|path| extensions.contains(&path.extension().and_then(|word| word.to_str()).unwrap_or("")))
+        .collect();
+    paths.sort();
+    let mut logs = Vec::new();
+    for path in paths {
+        if path.metadata()?.len() > 1 << 20 {
+            continue;
+        }
+        let bytes = if path.extension().is_some_and(|extension| extension == "xz") {
+            tool::command("xz")?.args(["-dc"]).arg(&path).output()?.stdout
+        } else {
+            std::fs::read(&path)?
+        };
+        match parser {
+            "hive" if path.to_string_lossy().contains(".LOG") => logs.push(bytes),
+            "hive" => {
+                // Logs sort behind their hive, so they join the one before.
+                if let (Some(last), [first, rest @ ..]) = (seeds.last_mut(), logs.as_slice()) {
+                    let primary = split_hive(last).0.to_vec();
+                    *last = join_hive(&primary, [first, rest.first().map_or(&[], Vec::as_slice)]);
+                }
+                logs.clear();
+                seeds.push(join_hive(&bytes, [&[], &[]]));
+            }
+            _ => seeds.push(bytes),
+        }
+    }
+    Ok(())
+}
+
+/// Very small WIMs, of every compression, with streams, links and reparse points.
+fn small_wims(scratch: &Path) -> Result<Vec<Vec<u8>>> {
+    let mut plan = Plan::new();
+    let text = |text: &str| Content::text(text);
+    plan.file("a/one.txt", text("one"), security::STORE_FILE);
+    let number = plan.file("a/two.dll", Content::Data { seed: 1, length: 40_000 }, security::STORE_FILE);
+    plan.link("b/two.dll", number);
+    let number = plan.file("b/named.txt", text("main"), security::PROFILE);
+    plan.entry(number).streams.push(("extra".into(), b"a named stream".to_vec()));
+    plan.entry(number).short_name = Some("NAMED~1.TXT".into());
+    plan.entry(number).object_id = Some([7; 16]);
+    plan.reparse("b/junction", crate::plan::Kind::Junction("C:\\a".into()));
+    plan.file("c/empty", text(""), security::PROFILE);
+    let mut seeds = Vec::new();
+    for compression in Compression::ALL {
+        let target = scratch.join(format!("seed-{}.wim", compression.as_str()));
+        let spec = Spec { compression, integrity: compression == Compression::None, ..Spec::default() };
+        wim::make_small(&spec, &plan, &target, scratch)?;
+        seeds.push(std::fs::read(&target)?);
+        std::fs::remove_file(&target)?;
+    }
+    Ok(seeds)
+}
+
+/// The case of this number: a good input, damaged.
+pub fn case(parser: &str, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
+    let mut random = Random::of(seed, &format!("{parser} {number}"));
+    let mut bytes = random.pick(seeds).clone();
+    for _ in 0..=random.below(6) {
+        damage(&mut bytes, seeds, &mut random);
+    }
+    if !random.one_in(5) {
+        match parser {
+            "wim" => repair_wim(&mut bytes),
+            "hive" => repair_hive(&mut bytes),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Numbers that parsers trip over.
+const NUMBERS: &[u64] = &[
+    0,
+    1,
+    2,
+    7,
+    8,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x7FFF_FFFF,
+    0x8000_0000,
+    0xFFFF_FFFF,
+    u64::MAX,
+];
+
+fn damage(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
+    let length = bytes.len() as u64;
+    if length == 0 {
+        bytes.push(random.bits() as u8);
+        return;
+    }
+    // Headers and tables at the beginning get more than their share.
+    let position =
+        if random.one_in(3) { random.below(length.min(512)) } else { random.below(length) } as usize;
+    let room = bytes.len() - position;
+    let some = |random: &mut Random| (1 + random.below(64)).min(room as u64) as usize;
+    match random.below(9) {
+        0 => bytes[position] ^= 1 << random.below(8),
+        1 => bytes[position] = random.bits() as u8,
+        2..=4 => {
+            let width = (*random.pick(&[2, 4, 8])).min(room);
+            let number = match random.below(4) {
+                0 => length.wrapping_add(random.below(16)).wrapping_sub(8),
+                1 => (position as u64).wrapping_sub(random.below(8192)),
+                _ => *random.pick(NUMBERS),
+            };
+            bytes[position..position + width].copy_from_slice(&number.to_le_bytes()[..width]);
+        }
+        5 => bytes.truncate(position),
+        6 => {
+            let count = some(random);
+            bytes.drain(position..position + count);
+        }
+        7 => {
+            let from = random.below(length) as usize;
+            let count = some(random).min(bytes.len() - from);
+            let copy = bytes[from..from + count].to_vec();
+            bytes.splice(position..position, copy);
+        }
+        _ => {
+            let other = random.pick(seeds);
+            let from = random.below(other.len() as u64) as usize;
+            let count = some(random).min(other.len() - from);
+            bytes[position..position + count].copy_from_slice(&other[from..from + count]);
+        }
+    }
+}
+
+fn number(bytes: &[u8], offset: usize, width: usize) -> Option<u64> {
+    let mut number = [0; 8];
+    number[..width].copy_from_slice(bytes.get(offset..offset.checked_add(width)?)?);
+    Some(u64::from_le_bytes(number))
+}
+
+/// Writes the right SHA-1 beside every metadata resource that is stored uncompressed.
+fn repair_wim(bytes: &mut [u8]) {
+    let (Some(size), Some(table)) = (number(bytes, 0x30, 7), number(bytes, 0x38, 8)) else { return };
+    let entries = (size / 50).min(1000);
+    for entry in 0..entries {
+        let Some(at) = table.checked_add(entry * 50).and_then(|at| usize::try_from(at).ok()) else { return };
+        let (Some(length), Some(flags), Some(offset)) = (
+            number(bytes, at, 7),
+            number(bytes, at.saturating_add(7), 1),
+            number(bytes, at.saturating_add(8), 8),
+        ) else {
+            return;
+        };
+        let range = usize::try_from(offset).ok().zip(usize::try_from(length).ok());
+        let data = range.and_then(|(start, length)| bytes.get(start..start.checked_add(length)?));
+        if flags & 0x06 == 0x02
+            && let Some(data) = data
+        {
+            let hash = Sha1::digest(data);
+            if let Some(place) = bytes.get_mut(at + 30..at + 50) {
+                place.copy_from_slice(&hash);
+            }
+        }
+    }
+}
+
+/// Writes the right checksum into the base blocks of primary and logs.
+fn repair_hive(bytes: &mut [u8]) {
+    let (primary, logs) = split_hive(bytes);
+    let lengths = [primary.len(), logs[0].len(), logs[1].len()];
+    let mut start = bytes.len() - lengths.iter().sum::<usize>();
+    for length in lengths {
+        if let Some(block) = bytes.get_mut(start..start + length).and_then(|part| part.get_mut(..512)) {
+            let sum = block[..508]
+                .chunks_exact(4)
+                .fold(0, |sum, word| sum ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
+            let sum = match sum {
+                0 => 1,
+                u32::MAX => u32::MAX - 1,
+                sum => sum,
+            };
+            block[508..].copy_from_slice(&sum.to_le_bytes());
+        }
+        start += length;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_can_be_made_again() {
+        let seeds = vec![vec![1; 2000], vec![2; 100]];
+        let cases: Vec<_> = (0..200).map(|number| case("inf", &seeds, 9, number)).collect();
+        assert_eq!(cases, (0..200).map(|number| case("inf", &seeds, 9, number)).collect::<Vec<_>>());
+        assert!(cases.iter().filter(|case| !seeds.contains(case)).count() > 180);
+    }
+
+    #[test]
+    fn repaired_hives_have_the_right_checksum() {
+        let mut bytes = join_hive(&[0; 600], [&[3; 512], &[]]);
+        repair_hive(&mut bytes);
+        let (primary, logs) = split_hive(&bytes);
+        assert_eq!(primary[508..512], [1, 0, 0, 0]);
+        assert_eq!(logs[0][508..512], [3, 3, 3, 3]);
+    }
+
+    #[test]
+    fn repaired_wims_have_the_right_hash() {
+        let mut bytes = vec![0; 400];
+        bytes[0x30] = 50;
+        bytes[0x38..0x3A].copy_from_slice(&[0x2C, 1]);
+        bytes[300] = 3;
+        bytes[307] = 2;
+        bytes[308] = 208;
+        repair_wim(&mut bytes);
+        assert_eq!(bytes[330..350], Sha1::digest([0; 3])[..]);
+    }
+}

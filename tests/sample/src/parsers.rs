@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Every parser of the project behind one kind of call, for the fuzzers: bytes in, nothing out; an
+//! error is fine, a panic is not.
+//!
+//! `fuzz/` drives these with libFuzzer, `./x soak` with the mutations of [`crate::mutation`], and a
+//! test replays the inputs that once broke something.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use transom::base::{Arch, BlobHash, FileTime, NodeId, Version, name};
+use transom::catalog::Catalog;
+use transom::hive::{Hive, KeyId, OpenOptions, Value};
+use transom::inf::{Inf, Target as InfTarget};
+use transom::io::{Cancel, NoProgress, Pool, ReadAt, read_vec};
+use transom::wim::{ImageIndex, Wim};
+use transom::{catalog, pe};
+
+/// A parser that takes bytes from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Parser {
+    /// The name of the fuzz target and of the folder with its inputs.
+    pub name: &'static str,
+    /// Parses, then uses all that was parsed. The folder is scratch space.
+    pub run: fn(&[u8], &Path),
+}
+
+/// All of them.
+pub const ALL: &[Parser] = &[
+    Parser { name: "wim", run: wim },
+    Parser { name: "hive", run: hive },
+    Parser { name: "inf", run: inf },
+    Parser { name: "catalog", run: catalog },
+    Parser { name: "pe", run: pe },
+];
+
+/// The parser of a name.
+pub fn find(name: &str) -> Option<&'static Parser> {
+    ALL.iter().find(|parser| parser.name == name)
+}
+
+/// The most that is read of one stream.
+const STREAM_LIMIT: u64 = 1 << 20;
+
+static POOL: LazyLock<Pool> = LazyLock::new(|| Pool::new(1).expect("one worker thread"));
+
+fn wim(bytes: &[u8], scratch: &Path) {
+    let path = scratch.join("case.wim");
+    std::fs::write(&path, bytes).expect("scratch space for a case");
+    let Ok(wim) = Wim::open(&path) else { return };
+    let mut hashes = HashSet::new();
+    for number in 1..=wim.image_count().min(4) {
+        let Some(index) = std::num::NonZeroU32::new(number) else { continue };
+        let Ok(image) = wim.image(ImageIndex(index)) else { continue };
+        let mut seen = HashSet::new();
+        let mut waiting: Vec<NodeId> = vec![image.root()];
+        while let Some(id) = waiting.pop() {
+            if !seen.insert(id) || seen.len() > 10_000 {
+                continue;
+            }
+            if let Ok(node) = image.node(id) {
+                hashes.extend(node.streams.iter().filter_map(|stream| stream.hash));
+            }
+            drop(image.links(id));
+            if let Ok(entries) = image.entries(id) {
+                for entry in entries {
+                    drop(image.lookup(id, entry.name.units()));
+                    waiting.push(entry.node);
+                }
+            }
+        }
+    }
+    for hash in hashes {
+        read_blob(&wim, hash);
+    }
+    drop(wim.verify(&POOL, &NoProgress, &Cancel::default()));
+}
+
+fn read_blob(wim: &Wim, hash: BlobHash) {
+    if let Ok(blob) = wim.blob(hash) {
+        drop(read_vec(&blob, 0, blob.len().min(STREAM_LIMIT)));
+        drop(read_vec(&blob, blob.len() / 2, (blob.len() - blob.len() / 2).min(4096)));
+    }
+}
+
+/// Puts a primary and its logs into one input: two lengths, then the three files.
+pub fn join_hive(primary: &[u8], logs: [&[u8]; 2]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in [primary, logs[0]] {
+        bytes.extend((part.len() as u32).to_le_bytes());
+    }
+    for part in [primary, logs[0], logs[1]] {
+        bytes.extend(part);
+    }
+    bytes
+}
+
+/// Takes such an input apart; lengths that are too long are cut.
+pub fn split_hive(bytes: &[u8]) -> (&[u8], [&[u8]; 2]) {
+    let Some((lengths, body)) = bytes.split_first_chunk::<8>() else { return (bytes, [&[], &[]]) };
+    let length =
+        |position: usize| u32::from_le_bytes([0, 1, 2, 3].map(|offset| lengths[position + offset])) as usize;
+    let (primary, rest) = body.split_at(length(0).min(body.len()));
+    let (first, second) = rest.split_at(length(4).min(rest.len()));
+    (primary, [first, second])
+}
+
+fn hive(bytes: &[u8], _scratch: &Path) {
+    let (primary, logs) = split_hive(bytes);
+    let source: Arc<dyn ReadAt> = Arc::new(primary.to_vec());
+    for ignore_dirty in [false, true] {
+        let logs = logs.iter().filter(|log| !log.is_empty());
+        let logs = logs.map(|log| Arc::new(log.to_vec()) as Arc<dyn ReadAt>).collect();
+        let Ok(mut hive) = Hive::open(Arc::clone(&source), OpenOptions { logs, ignore_dirty }) else {
+            continue;
+        };
+        let keys = walk_hive(&hive);
+        drop(hive.check());
+        drop(hive.digest());
+        edit_hive(&mut hive, &keys);
+        drop(hive.save());
+        drop(hive.compact());
+    }
+}
+
+fn walk_hive(hive: &Hive) -> Vec<KeyId> {
+    let mut seen = HashSet::new();
+    let mut keys = Vec::new();
+    let mut waiting = vec![hive.root()];
+    while let Some(key) = waiting.pop() {
+        if !seen.insert(key) || seen.len() > 20_000 {
+            continue;
+        }
+        keys.push(key);
+        drop((hive.last_written(key), hive.class(key), hive.security(key), hive.values(key)));
+        if let Ok(name) = hive.name(key) {
+            drop(hive.subkey(key, name.units()));
+        }
+        waiting.extend(hive.subkeys(key).unwrap_or_default());
+    }
+    keys
+}
+
+fn edit_hive(hive: &mut Hive, keys: &[KeyId]) {
+    let now = FileTime(1);
+    let mark = hive.savepoint();
+    for &key in keys.iter().take(20) {
+        drop(hive.set_value(key, &Value::sz("new", "value"), now));
+        drop(hive.create_subkey(key, &name::units("new key"), now));
+        if let Ok(values) = hive.values(key)
+            && let Some(value) = values.first()
+        {
+            drop(hive.delete_value(key, value.name.units(), now));
+        }
+    }
+    hive.rollback(mark);
+    drop(hive.create_path(hive.root(), "a\\b\\c", now));
+    for &key in keys.iter().skip(1).take(3) {
+        drop(hive.delete_key(key, now));
+    }
+}
+
+fn inf(bytes: &[u8], _scratch: &Path) {
+    let Ok(inf) = Inf::parse(bytes) else { return };
+    drop(inf.section_names());
+    for arch in [Arch::X86, Arch::Amd64, Arch::Arm64] {
+        let target = InfTarget {
+            arch,
+            version: Version::new(10, 0, 22621, 0),
+            product_type: 1,
+            suite_mask: 0x100,
+            language: 0x409,
+        };
+        drop(inf.version(&target));
+        drop(inf.package(&target));
+    }
+}
+
+fn catalog(bytes: &[u8], _scratch: &Path) {
+    let Ok(parsed) = Catalog::parse(bytes) else { return };
+    let _ = (parsed.members().len(), parsed.attribute("OS"), parsed.signer());
+    drop(parsed.verify_signature());
+    if let Ok(digests) = catalog::digest_file(&bytes.to_vec()) {
+        let _: bool = parsed.contains(&digests);
+    }
+}
+
+fn pe(bytes: &[u8], _scratch: &Path) {
+    let file = bytes.to_vec();
+    drop((pe::is_pe(&file), pe::arch(&file)));
+    drop(pe::authenticode_digests(&file));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hive_inputs_come_apart_again() {
+        let joined = join_hive(b"primary", [b"one", b"two!"]);
+        assert_eq!(split_hive(&joined), (&b"primary"[..], [&b"one"[..], &b"two!"[..]]));
+        assert_eq!(split_hive(b"short"), (&b"short"[..], [&b""[..], &b""[..]]));
+        assert_eq!(split_hive(&[0xFF; 10]), (&[0xFF; 2][..], [&b""[..], &b""[..]]));
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! Kills a committing process with SIGKILL at many moments. Afterwards the WIM must be logically
+//! old (header and every byte up to the old end unchanged) or new (the new header in place), for
+//! wimlib and for us; and the next command must work on it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use transom_sample::listing::{self, Listing};
+use transom_sample::{Random, Sample, Spec, tool};
+
+use crate::{Effort, transom};
+
+const HEADER: usize = 208;
+
+#[derive(Debug, Default)]
+struct Counts {
+    /// Killed before a byte of the WIM was written.
+    untouched: u32,
+    /// Killed while it was written: the old image stands.
+    old: u32,
+    /// The new header was in place.
+    new: u32,
+    /// Ended before the kill came.
+    finished: u32,
+}
+
+pub(crate) fn run(effort: Effort) -> Result<String> {
+    let kills = effort.choose(10, 100);
+    let sample = Sample::of(&Spec { files: effort.choose(400, 4000), integrity: true, ..Spec::default() })?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
+    // Large enough that compressing and writing it takes a while.
+    transom::package(folder, "victim", effort.choose(4_000_000, 24_000_000))?;
+    transom::package(folder, "next", 20_000)?;
+    let wim = folder.join("install.wim");
+    let old = fs::read(&sample.wim)?;
+    let old_listing = Listing::of(&sample.wim, 1)?;
+
+    sample.copy(&wim)?;
+    let begin = Instant::now();
+    tool::run(&mut transom::add(folder, "install.wim:1", "victim"))?;
+    let whole = begin.elapsed();
+    let new_listing = Listing::of(&wim, 1)?;
+
+    let mut counts = Counts::default();
+    let mut random = Random::new(2);
+    let mut killed = 0;
+    while killed < kills {
+        ensure!(counts.finished <= 5 * kills, "the process ends before it can be killed: {counts:?}");
+        sample.copy(&wim)?;
+        let mut child = transom::add(folder, "install.wim:1", "victim").spawn()?;
+        // Most kills fall into the commit: they wait until the file grows.
+        if !random.one_in(4) {
+            wait_for_growth(&wim, old.len() as u64, &mut child)?;
+            std::thread::sleep(whole.mul_f64(0.3 * random.below(1000) as f64 / 1000.0));
+        } else {
+            std::thread::sleep(whole.mul_f64(random.below(1000) as f64 / 1000.0));
+        }
+        if child.try_wait()?.is_some() {
+            counts.finished += 1;
+            continue;
+        }
+        child.kill()?;
+        child.wait()?;
+        killed += 1;
+        let new = judge(&wim, &old, &old_listing, &new_listing, &mut counts)?;
+        // Whatever state it is in, the next command works and reclaims what lies behind the end.
+        if killed % 5 == 0 {
+            tool::run(&mut transom::add(folder, "install.wim:1", "next"))?;
+            listing::verify(&wim)?;
+            let listed = transom::listed(folder, "install.wim:1")?;
+            ensure!(listed.contains("next.inf"), "the command after the kill did nothing");
+            ensure!(listed.contains("victim.inf") == new, "the command after the kill changed the outcome");
+        }
+    }
+    Ok(format!(
+        "{kills} kills: {} before the first write, {} during the commit (old), {} after the header (new); \
+         {} ended first",
+        counts.untouched, counts.old, counts.new, counts.finished
+    ))
+}
+
+fn wait_for_growth(wim: &Path, length: u64, child: &mut Child) -> Result<()> {
+    let begin = Instant::now();
+    while fs::metadata(wim)?.len() == length && child.try_wait()?.is_none() {
+        ensure!(begin.elapsed() < Duration::from_secs(120), "the process neither writes nor ends");
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(())
+}
+
+/// Whether the WIM is new; fails when it is neither old nor new.
+fn judge(
+    wim: &Path,
+    old: &[u8],
+    old_listing: &Listing,
+    new_listing: &Listing,
+    counts: &mut Counts,
+) -> Result<bool> {
+    let mut header = [0; HEADER];
+    let file = File::open(wim)?;
+    file.read_exact_at(&mut header, 0)?;
+    listing::verify(wim)?;
+    let found = Listing::of(wim, 1)?;
+    if header == old[..HEADER] {
+        let mut body = vec![0; old.len() - HEADER];
+        file.read_exact_at(&mut body, HEADER as u64)?;
+        ensure!(body == old[HEADER..], "the header is old, but bytes before the old end changed");
+        ensure!(found == *old_listing, "the header is old, but the tree is not");
+        if file.metadata()?.len() == old.len() as u64 {
+            counts.untouched += 1;
+        } else {
+            counts.old += 1;
+        }
+        return Ok(false);
+    }
+    let (added, expected) = (old_listing.compare(&found), old_listing.compare(new_listing));
+    ensure!(
+        added.added == expected.added && added.removed == expected.removed,
+        "the header is new, but the tree is neither old nor new"
+    );
+    counts.new += 1;
+    Ok(true)
+}

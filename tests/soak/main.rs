@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The long loops. `./x soak` runs them all with the counts of the record; `--short` with small
+//! ones, for every change. Names of loops run only these.
+
+mod concurrent;
+mod kill;
+mod large;
+mod mutation;
+mod transom;
+
+use std::fmt::Write;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// How much is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    Short,
+    Full,
+}
+
+impl Effort {
+    /// One count or the other.
+    pub(crate) fn choose<T>(self, short: T, full: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Full => full,
+        }
+    }
+}
+
+type Loop = fn(Effort) -> Result<String>;
+
+/// Name, what it shows, how it is run; the text that it gives is its line of the record.
+const LOOPS: &[(&str, &str, Loop)] = &[
+    ("kill", "a committing process is killed; the WIM is logically old or new", kill::run),
+    ("concurrent", "two processes commit two images of one WIM at the same time", concurrent::run),
+    ("mutation", "no damaged input makes a parser panic, hang or take memory without bound", mutation::run),
+    ("large", "an image of very many files", large::run),
+];
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|word| word == mutation::WORKER) {
+        return mutation::work(&arguments[1..]);
+    }
+    let mut effort = Effort::Full;
+    let mut chosen = Vec::new();
+    for argument in &arguments {
+        match argument.as_str() {
+            "--short" => effort = Effort::Short,
+            name if LOOPS.iter().any(|(known, ..)| *known == name) => chosen.push(name),
+            other => bail!("no such loop: {other}; there are {:?}", LOOPS.map_names()),
+        }
+    }
+    let begin = Instant::now();
+    let mut record = String::new();
+    for (name, what, run) in LOOPS {
+        if !chosen.is_empty() && !chosen.contains(name) {
+            continue;
+        }
+        println!("-- {name}: {what}");
+        let started = Instant::now();
+        let line = run(effort).with_context(|| format!("in the loop {name}"))?;
+        println!("   {line} ({:.1} s)", started.elapsed().as_secs_f64());
+        writeln!(record, "{name}: {line}")?;
+    }
+    let cores = std::thread::available_parallelism()?;
+    writeln!(record, "{effort:?}, {cores} cores, {:.0} s", begin.elapsed().as_secs_f64())?;
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak-record.txt");
+    std::fs::write(&path, &record)?;
+    println!("\n{record}\n{}", path.display());
+    Ok(())
+}
+
+trait Names {
+    fn map_names(&self) -> Vec<&str>;
+}
+
+impl Names for [(&str, &str, Loop)] {
+    fn map_names(&self) -> Vec<&str> {
+        self.iter().map(|(name, ..)| *name).collect()
+    }
+}
