@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use transom::base::Arch;
 use transom_sample::drivers::{self, DriverSpec};
-use transom_sample::{Compression, Sample, Spec, SystemHive};
+use transom_sample::{Compression, Sample, Spec, SystemHive, mutation, parsers};
 
 fn command() -> Command {
     let arch = || {
@@ -69,6 +69,11 @@ fn command() -> Command {
                 .arg(Arg::new("name").long("name").default_value("demodisk"))
                 .arg(Arg::new("class").long("class").default_value("SCSIAdapter")),
         )
+        .subcommand(
+            Command::new("seeds")
+                .about("Writes the inputs that the fuzzers start from, one folder for each parser")
+                .arg(Arg::new("folder").required(true).value_parser(value_parser!(PathBuf))),
+        )
         .subcommand(Command::new("demo").about("Adds a driver to an image and shows what happened"))
 }
 
@@ -109,10 +114,26 @@ fn driver(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
+fn seeds(matches: &ArgMatches) -> Result<()> {
+    let folder: &PathBuf = matches.get_one("folder").unwrap_or_else(|| unreachable!("required"));
+    let scratch = tempfile::tempdir()?;
+    for parser in parsers::ALL {
+        let place = folder.join(parser.name);
+        std::fs::create_dir_all(&place)?;
+        let seeds = mutation::seeds(parser.name, scratch.path())?;
+        for (number, bytes) in seeds.iter().enumerate() {
+            std::fs::write(place.join(format!("seed{number}")), bytes)?;
+        }
+        println!("{}: {} inputs", place.display(), seeds.len());
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     match command().get_matches().subcommand() {
         Some(("image", matches)) => image(matches),
         Some(("driver", matches)) => driver(matches),
+        Some(("seeds", matches)) => seeds(matches),
         _ => demo::run(),
     }
 }
