@@ -5,6 +5,7 @@
 mod demo;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
@@ -129,11 +130,18 @@ fn seeds(matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-fn main() -> Result<()> {
-    match command().get_matches().subcommand() {
+fn main() -> ExitCode {
+    let result = match command().get_matches().subcommand() {
         Some(("image", matches)) => image(matches),
         Some(("driver", matches)) => driver(matches),
         Some(("seeds", matches)) => seeds(matches),
         _ => demo::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("transom-sample: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::security;
 pub(super) fn make(facts: &Facts<'_>) -> Result<Vec<u8>> {
     let spec = facts.spec;
     let mut random = Random::of(spec.seed, "components");
-    let mut maker = Maker::new("ROOT", 5, security::STORE_KEY);
+    let mut maker = Maker::new("ROOT", 5, security::STORE_KEY)?;
     let root = maker.root();
     maker.set(
         root,

@@ -13,7 +13,7 @@ use crate::security;
 
 /// The DRIVERS hive.
 pub(super) fn make_drivers(facts: &Facts<'_>) -> Result<Vec<u8>> {
-    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY);
+    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY)?;
     let root = maker.root();
     write(&mut maker, root, facts, false, facts.length(8))?;
     maker.finish()

@@ -117,10 +117,11 @@ pub(crate) struct Maker {
 
 impl Maker {
     /// An empty hive. `minor` is the version of its format.
-    fn new(root: &str, minor: u32, sddl: &str) -> Self {
+    fn new(root: &str, minor: u32, sddl: &str) -> Result<Self> {
         // 2024-04-01
         let now = FileTime(133_564_032_000_000_000);
-        Self { hive: Hive::create(root, minor, &security::descriptor(sddl), now), now, length: 8192 }
+        let hive = Hive::create(root, minor, &security::descriptor(sddl), now)?;
+        Ok(Self { hive, now, length: 8192 })
     }
 
     /// The root key.

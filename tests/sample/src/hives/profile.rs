@@ -9,7 +9,7 @@ use crate::security;
 
 /// A profile's hive: DEFAULT or NTUSER.DAT.
 pub(super) fn make(facts: &Facts<'_>, name: &str, minor: u32) -> Result<Vec<u8>> {
-    let mut maker = Maker::new("ROOT", minor, security::MACHINE_KEY);
+    let mut maker = Maker::new("ROOT", minor, security::MACHINE_KEY)?;
     let root = maker.root();
     maker.key(root, "Environment", &[Value::expand_sz("TEMP", "%USERPROFILE%\\AppData\\Local\\Temp")])?;
     maker.key(
@@ -42,7 +42,7 @@ pub(super) fn make(facts: &Facts<'_>, name: &str, minor: u32) -> Result<Vec<u8>>
 
 /// SAM.
 pub(super) fn make_sam() -> Result<Vec<u8>> {
-    let mut maker = Maker::new("ROOT", 3, security::SECRET_KEY);
+    let mut maker = Maker::new("ROOT", 3, security::SECRET_KEY)?;
     let root = maker.root();
     maker.key(root, "SAM\\Domains\\Account\\Users\\000001F4", &[Value::binary("F", [0; 80])])?;
     maker.key(root, "SAM\\Domains\\Builtin\\Aliases\\00000220", &[])?;
@@ -51,7 +51,7 @@ pub(super) fn make_sam() -> Result<Vec<u8>> {
 
 /// SECURITY.
 pub(super) fn make_security() -> Result<Vec<u8>> {
-    let mut maker = Maker::new("ROOT", 5, security::SECRET_KEY);
+    let mut maker = Maker::new("ROOT", 5, security::SECRET_KEY)?;
     let root = maker.root();
     maker.key(root, "Policy\\PolAdtEv", &[Value::binary("", [0; 150])])?;
     maker.key(root, "Policy\\Secrets", &[])?;
@@ -60,7 +60,7 @@ pub(super) fn make_security() -> Result<Vec<u8>> {
 
 /// The template of the boot configuration.
 pub(super) fn make_bcd(facts: &Facts<'_>) -> Result<Vec<u8>> {
-    let mut maker = Maker::new("NewStoreRoot", 3, security::MACHINE_KEY);
+    let mut maker = Maker::new("NewStoreRoot", 3, security::MACHINE_KEY)?;
     let root = maker.root();
     maker.key(root, "Description", &[Value::sz("KeyName", "BCD00000000"), Value::dword("System", 1)])?;
     let manager = "Objects\\{9dea862c-5cdd-4e70-acc1-f32b344d4795}";

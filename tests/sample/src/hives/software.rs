@@ -12,7 +12,7 @@ use crate::security;
 pub(super) fn make(facts: &Facts<'_>) -> Result<Vec<u8>> {
     let spec = facts.spec;
     let (edition, product) = spec.edition(facts.image);
-    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY);
+    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY)?;
     let root = maker.root();
     let build = spec.build.to_string();
     maker.key(

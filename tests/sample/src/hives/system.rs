@@ -16,7 +16,7 @@ const CLASS_PROPERTIES: &str = "Properties\\{6a3433f4-5626-40e8-a9b9-dbd9ecd2884
 
 /// The SYSTEM hive.
 pub(super) fn make(facts: &Facts<'_>) -> Result<Vec<u8>> {
-    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY);
+    let mut maker = Maker::new("ROOT", 5, security::MACHINE_KEY)?;
     let root = maker.root();
     maker.key(
         root,
