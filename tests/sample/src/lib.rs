@@ -89,6 +89,12 @@ impl Sample {
     }
 }
 
+/// The checkout that this package was built in.
+fn checkout() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().nth(2).unwrap_or(package)
+}
+
 /// Where samples are kept.
 fn samples_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
