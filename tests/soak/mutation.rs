@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Damaged inputs for every parser. Each parser is fed by a process of its own with limited
 //! memory, so that a run-away allocation ends that process and not the machine; a case that takes
-//! too long ends it too. What broke it is kept as a file below `fuzz/artifacts/`.
+//! too long ends it too. What broke it is kept as a file, below `fuzz/artifacts/` if it may be.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -63,7 +63,13 @@ pub(crate) fn run(effort: Effort) -> Result<String> {
 
 fn keep(parser: &str, number: u64, scratch: &Path) -> Result<PathBuf> {
     let seeds = mutation::seeds(parser, scratch)?;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/artifacts").join(parser);
+    // Bytes of the corpus do not enter the repository.
+    let folder = if seeds.is_made(number) {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/artifacts")
+    } else {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("artifacts-of-the-corpus")
+    };
+    let folder = folder.join(parser);
     std::fs::create_dir_all(&folder)?;
     let path = folder.join(format!("case-{SEED}-{number}"));
     std::fs::write(&path, mutation::case(parser, &seeds, SEED, number))?;

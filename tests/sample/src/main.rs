@@ -122,10 +122,11 @@ fn seeds(matches: &ArgMatches) -> Result<()> {
         let place = folder.join(parser.name);
         std::fs::create_dir_all(&place)?;
         let seeds = mutation::seeds(parser.name, scratch.path())?;
-        for (number, bytes) in seeds.iter().enumerate() {
+        let all = || seeds.made.iter().chain(&seeds.corpus);
+        for (number, bytes) in all().enumerate() {
             std::fs::write(place.join(format!("seed{number}")), bytes)?;
         }
-        println!("{}: {} inputs", place.display(), seeds.len());
+        println!("{}: {} inputs", place.display(), all().count());
     }
     Ok(())
 }

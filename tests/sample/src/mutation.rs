@@ -18,12 +18,38 @@ use crate::random::Random;
 use crate::spec::{Compression, Spec};
 use crate::{corpus, security, tool, wim};
 
+/// The good inputs of a parser.
+#[derive(Clone, Debug, Default)]
+pub struct Seeds {
+    /// Made here.
+    pub made: Vec<Vec<u8>>,
+    /// From the corpus, whose bytes may not enter the repository.
+    pub corpus: Vec<Vec<u8>>,
+}
+
+impl Seeds {
+    /// Whether there is none at all.
+    pub fn is_empty(&self) -> bool {
+        self.made.is_empty() && self.corpus.is_empty()
+    }
+
+    /// The inputs that the case of a number is made from: by turns these and those.
+    fn pool(&self, number: u64) -> &[Vec<u8>] {
+        if self.is_made(number) { &self.made } else { &self.corpus }
+    }
+
+    /// Whether the case of a number holds only bytes that were made here.
+    pub fn is_made(&self, number: u64) -> bool {
+        self.corpus.is_empty() || (!self.made.is_empty() && number.is_multiple_of(2))
+    }
+}
+
 /// The good inputs of a parser: made here, and from the corpus where it is.
 ///
 /// # Errors
 /// When they cannot be made.
-pub fn seeds(parser: &str, scratch: &Path) -> Result<Vec<Vec<u8>>> {
-    let mut seeds = match parser {
+pub fn seeds(parser: &str, scratch: &Path) -> Result<Seeds> {
+    let made = match parser {
         "wim" => small_wims(scratch)?,
         "hive" => crate::hives::make_small()?.iter().map(|bytes| join_hive(bytes, [&[], &[]])).collect(),
         "inf" => inbox_packages(8, transom::base::Arch::Amd64, 26100, 1)
@@ -35,10 +61,13 @@ pub fn seeds(parser: &str, scratch: &Path) -> Result<Vec<Vec<u8>>> {
             .into(),
         _ => Vec::new(),
     };
+    let mut seeds = Seeds { made, corpus: Vec::new() };
     if let Some(corpus) = corpus() {
-        from_corpus(parser, &corpus, &mut seeds)?;
+        from_corpus(parser, &corpus, &mut seeds.corpus)?;
     }
-    seeds.retain(|seed| seed.len() <= 1 << 20);
+    for pool in [&mut seeds.made, &mut seeds.corpus] {
+        pool.retain(|seed| !seed.is_empty() && seed.len() <= 1 << 20);
+    }
     Ok(seeds)
 }
 
@@ -111,7 +140,8 @@ fn small_wims(scratch: &Path) -> Result<Vec<Vec<u8>>> {
 }
 
 /// The case of this number: a good input, damaged.
-pub fn case(parser: &str, seeds: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
+pub fn case(parser: &str, seeds: &Seeds, seed: u64, number: u64) -> Vec<u8> {
+    let seeds = seeds.pool(number);
     let mut random = Random::of(seed, &format!("{parser} {number}"));
     let mut bytes = random.pick(seeds).clone();
     for _ in 0..=random.below(6) {
@@ -248,10 +278,13 @@ mod tests {
 
     #[test]
     fn a_case_can_be_made_again() {
-        let seeds = vec![vec![1; 2000], vec![2; 100]];
+        let seeds = Seeds { made: vec![vec![1; 2000], vec![2; 100]], corpus: vec![vec![3; 500]] };
         let cases: Vec<_> = (0..200).map(|number| case("inf", &seeds, 9, number)).collect();
         assert_eq!(cases, (0..200).map(|number| case("inf", &seeds, 9, number)).collect::<Vec<_>>());
-        assert!(cases.iter().filter(|case| !seeds.contains(case)).count() > 180);
+        let good = |case: &&Vec<u8>| seeds.made.contains(case) || seeds.corpus.contains(case);
+        assert!(cases.iter().filter(good).count() < 20);
+        let foreign = |case: &Vec<u8>| case.iter().filter(|&&byte| byte == 3).count() > 100;
+        assert!(cases.iter().step_by(2).all(|case| !foreign(case)), "made cases hold bytes of the corpus");
     }
 
     #[test]
