@@ -119,10 +119,10 @@ fn judge(
         }
         return Ok(false);
     }
-    let (added, expected) = (old_listing.compare(&found), old_listing.compare(new_listing));
     ensure!(
-        added.added == expected.added && added.removed == expected.removed,
-        "the header is new, but the tree is neither old nor new"
+        found == *new_listing,
+        "the header is new, but the tree is not: {:?}",
+        new_listing.compare(&found)
     );
     counts.new += 1;
     Ok(true)

@@ -3,6 +3,7 @@
 //! ones, for every change. Names of loops run only these.
 
 mod concurrent;
+mod journal;
 mod kill;
 mod large;
 mod mutation;
@@ -36,6 +37,7 @@ type Loop = fn(Effort) -> Result<String>;
 const LOOPS: &[(&str, &str, Loop)] = &[
     ("kill", "a committing process is killed; the WIM is logically old or new", kill::run),
     ("concurrent", "two processes commit two images of one WIM at the same time", concurrent::run),
+    ("journal", "every prefix of a random journal replays to the state at that point", journal::run),
     ("mutation", "no damaged input makes a parser panic, hang or take memory without bound", mutation::run),
     ("large", "an image of very many files", large::run),
 ];
@@ -51,7 +53,10 @@ fn main() -> Result<()> {
         match argument.as_str() {
             "--short" => effort = Effort::Short,
             name if LOOPS.iter().any(|(known, ..)| *known == name) => chosen.push(name),
-            other => bail!("no such loop: {other}; there are {:?}", LOOPS.map_names()),
+            other => {
+                let names: Vec<&str> = LOOPS.iter().map(|(name, ..)| *name).collect();
+                bail!("no such loop: {other}; there are {}", names.join(", "));
+            }
         }
     }
     let begin = Instant::now();
@@ -72,14 +77,4 @@ fn main() -> Result<()> {
     std::fs::write(&path, &record)?;
     println!("\n{record}\n{}", path.display());
     Ok(())
-}
-
-trait Names {
-    fn map_names(&self) -> Vec<&str>;
-}
-
-impl Names for [(&str, &str, Loop)] {
-    fn map_names(&self) -> Vec<&str> {
-        self.iter().map(|(name, ..)| *name).collect()
-    }
 }

@@ -15,6 +15,8 @@ pub(crate) fn command(folder: &Path, image: &str, arguments: &[&str]) -> Command
         .args(arguments)
         .current_dir(folder)
         .env("XDG_STATE_HOME", folder.join("state"))
+        // Equal runs give equal bytes.
+        .env("SOURCE_DATE_EPOCH", "1700000000")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The demonstration: one driver goes into an image, with no mount, and another program says so too.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Instant;
@@ -11,6 +12,8 @@ use transom_sample::{Sample, Spec, tool};
 
 const WIM: &str = "sample.wim";
 const PACKAGE: &str = "demodisk";
+/// Every line of the output is shown.
+const ALL: usize = usize::MAX;
 const STORE: &str = "/Windows/System32/DriverStore/FileRepository";
 
 /// Shows everything, step by step; fails when a step does.
@@ -29,25 +32,25 @@ pub(crate) fn run() -> Result<()> {
     ensure!(package.is_file());
 
     step("2. What is in the image?");
-    stage.transom(&["image", "info", &format!("{WIM}:1")])?;
-    stage.transom(&["--image", &format!("{WIM}:1"), "driver", "list"])?;
+    let image = format!("{WIM}:1");
+    stage.transom(&["image", "info", &image], ALL)?;
+    stage.transom(&["--image", &image, "driver", "list"], ALL)?;
 
     step("3. What would adding the driver change? A dry run says it and writes nothing");
     let before = stage.digest()?;
     let add = ["driver", "add", PACKAGE, "--force-unsigned"];
-    let image = format!("{WIM}:1");
-    stage.transom(&[&["--image", &image, "--dry-run"], &add[..]].concat())?;
+    stage.transom(&[&["--image", &image, "--dry-run"], &add[..]].concat(), 30)?;
     ensure!(stage.digest()? == before, "the dry run changed {WIM}");
-    println!("   (the file is byte for byte as it was)");
+    println!("   ({WIM} is byte for byte as it was)");
 
     step("4. Add it: one command, no mount, no root, nothing unpacked");
     let added = Instant::now();
-    stage.transom(&[&["--image", &image], &add[..]].concat())?;
+    stage.transom(&[&["--image", &image], &add[..]].concat(), ALL)?;
     let grown = std::fs::metadata(stage.folder.join(WIM))?.len() - length;
     println!("   {} ms; the file grew by {grown} bytes", added.elapsed().as_millis());
 
     step("5. It is there");
-    let listed = stage.transom(&["--image", &image, "driver", "list"])?;
+    let listed = stage.transom(&["--image", &image, "driver", "list"], ALL)?;
     ensure!(listed.contains(&format!("{PACKAGE}.inf")), "the driver is not listed");
 
     step("6. wimlib-imagex, which knows nothing of us, says the same");
@@ -67,7 +70,12 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn step(title: &str) {
-    println!("\n\x1b[1m{title}\x1b[0m");
+    println!("\n{}", styled("1", title));
+}
+
+/// Bold or faint on a terminal, plain elsewhere.
+fn styled(style: &str, text: &str) -> String {
+    if std::io::stdout().is_terminal() { format!("\x1b[{style}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// The folder where all happens, and the program that is shown.
@@ -90,21 +98,21 @@ impl Stage {
         Ok(Self { folder, transom })
     }
 
-    /// Runs our program, showing the command line and all that it prints.
-    fn transom(&self, arguments: &[&str]) -> Result<String> {
+    /// Runs our program, showing the command line and the first lines that it prints.
+    fn transom(&self, arguments: &[&str], most: usize) -> Result<String> {
         show_command("transom", arguments);
         let mut command = Command::new(&self.transom);
         command.args(arguments).current_dir(&self.folder);
         // The log of a demonstration does not belong among the user's.
         command.env("XDG_STATE_HOME", self.folder.join("state"));
-        finish("transom", &command.output()?, &|_| true)
+        finish("transom", &command.output()?, &|_| true, most)
     }
 
     /// Runs another program, showing the lines that matter.
     fn peer(&self, name: &str, arguments: &[&str], shown: &dyn Fn(&str) -> bool) -> Result<String> {
         show_command(name, arguments);
         let output = tool::command(name)?.args(arguments).current_dir(&self.folder).output()?;
-        finish(name, &output, shown)
+        finish(name, &output, shown, ALL)
     }
 
     fn digest(&self) -> Result<Vec<u8>> {
@@ -118,20 +126,30 @@ fn show_command(name: &str, arguments: &[&str]) {
         .iter()
         .map(|word| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() })
         .collect();
-    println!("\x1b[2m$\x1b[0m {name} {}", words.join(" "));
+    println!("{} {name} {}", styled("2", "$"), words.join(" "));
 }
 
-fn finish(name: &str, output: &Output, shown: &dyn Fn(&str) -> bool) -> Result<String> {
+fn finish(name: &str, output: &Output, shown: &dyn Fn(&str) -> bool, most: usize) -> Result<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let said = String::from_utf8_lossy(&output.stderr);
-    for line in text.lines().filter(|line| shown(line)) {
-        println!("   {line}");
-    }
     if !output.status.success() {
-        bail!("{name} failed ({}): {}", output.status, said.trim_end());
+        bail!("{name} failed ({}): {}{}", output.status, text, said.trim_end());
     }
-    for line in said.lines().filter(|line| shown(line)) {
-        println!("   {line}");
+    let lines: Vec<&str> = text.lines().chain(said.lines()).filter(|line| shown(line)).collect();
+    for line in lines.iter().take(most) {
+        println!("   {}", shortened(line));
+    }
+    if lines.len() > most {
+        println!("   ... and {} lines more", lines.len() - most);
     }
     Ok(text)
+}
+
+/// Long registry paths, so that they stay on one line of a terminal.
+fn shortened(line: &str) -> String {
+    const WIDTH: usize = 150;
+    if line.chars().count() <= WIDTH {
+        return line.to_owned();
+    }
+    line.chars().take(WIDTH - 3).chain("...".chars()).collect()
 }

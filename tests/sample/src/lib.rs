@@ -97,14 +97,14 @@ fn checkout() -> &'static Path {
 
 /// Where samples are kept.
 fn samples_folder() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout().join("target"), PathBuf::from);
     target.join("sample")
 }
 
 /// The corpus of real files: `TRANSOM_CORPUS`, else `../shared/corpus` beside the checkout.
 pub fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("TRANSOM_CORPUS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus"), PathBuf::from);
+    let folder =
+        std::env::var_os("TRANSOM_CORPUS").map_or_else(|| checkout().join("../shared/corpus"), PathBuf::from);
     folder.is_dir().then_some(folder)
 }
