@@ -66,7 +66,11 @@ impl Wim {
     /// When the file cannot be read at all, or stopping was asked for.
     pub fn verify(&self, pool: &Pool, progress: &dyn Progress, cancel: &Cancel) -> Result<VerifyReport> {
         let inner = self.inner();
-        let total = inner.table.blobs().filter_map(|(_, entry)| inner.table.length(entry)).fold(0, u64::saturating_add);
+        let total = inner
+            .table
+            .blobs()
+            .filter_map(|(_, entry)| inner.table.length(entry))
+            .fold(0, u64::saturating_add);
         progress.event(&Event::Begin { task: Task::Verify, total });
         let check = Check { wim: self, inner, cancel, progress, done: AtomicU64::new(0) };
         let report = pool.run(|| check.run(pool.threads()));
