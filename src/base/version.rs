@@ -55,11 +55,9 @@ impl FromStr for Version {
 
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         let mut parts = [0u16; 4];
-        let mut count = 0;
-        for part in text.trim().split('.') {
-            let slot = parts.get_mut(count).ok_or(InvalidVersion)?;
+        for (position, part) in text.trim().split('.').enumerate() {
+            let slot = parts.get_mut(position).ok_or(InvalidVersion)?;
             *slot = part.trim().parse().map_err(|_| InvalidVersion)?;
-            count += 1;
         }
         let [major, minor, build, revision] = parts;
         Ok(Self::new(major, minor, build, revision))
