@@ -919,7 +919,7 @@ fn run(ops: &[Op]) {
 
 /// `TRANSOM_CASES` asks for more, as `./x soak` does.
 fn cases() -> u32 {
-    std::env::var("TRANSOM_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(48)
+    std::env::var("TRANSOM_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(32)
 }
 
 proptest! {

@@ -223,12 +223,8 @@ impl DataFile {
     /// Only the overlay's one writer calls this, with no savepoint open; `live` are the slots of
     /// the state that the journal's last record describes.
     pub(super) fn reuse(self: &Arc<Self>, era: u64, live: impl FnOnce() -> HashSet<u32>) -> Option<u32> {
-        // A second holder is a snapshot.
         let allocated = self.allocated();
-        if self.shared.retention == Retention::Everything
-            || allocated <= SPARE_SLOTS
-            || Arc::strong_count(self) > 1
-        {
+        if self.shared.retention == Retention::Everything || allocated <= SPARE_SLOTS {
             return None;
         }
         let mut free = lock(&self.shared.free);
@@ -236,7 +232,9 @@ impl DataFile {
         if free.era != era {
             *free = FreeSlots { era, slots: Vec::new() };
         }
-        if free.slots.is_empty() {
+        // A second holder is a snapshot. It may refer to any slot but those that were found free
+        // before it was taken.
+        if free.slots.is_empty() && Arc::strong_count(self) == 1 {
             let live = live();
             let dead = allocated.saturating_sub(u32::try_from(live.len()).unwrap_or(u32::MAX));
             if dead <= SPARE_SLOTS.max(allocated / 4) {
