@@ -254,7 +254,7 @@ fn synapticstouch_for_two_architectures() {
         let plan = inf.package(&target(arch, "10.0.17763")).unwrap();
         assert_eq!(plan.version.catalog, Some(format!("SynapticsTouch.{folder}.cat")));
         let source = format!(r"{folder}\SynapticsTouch.sys");
-        assert_eq!(plan.source_files, [source.clone()]);
+        assert_eq!(plan.source_files, std::slice::from_ref(&source));
         let configuration = &plan.configurations[0];
         assert_eq!(configuration.copy_files, [driver("SynapticsTouch.sys", &source, 0)]);
         let hardware = [

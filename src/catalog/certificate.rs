@@ -16,7 +16,7 @@ use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 use super::CatalogError;
 use super::ctl::utf16;
 use super::der::{Element, tag};
-use super::signature::{Hash, dotted};
+use super::signature::{Hash, dotted, no_parameters};
 
 /// 1.2.840.113549.1.1.1
 const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
@@ -201,7 +201,9 @@ impl PublicKey {
         signature: &[u8],
         what: &str,
     ) -> Result<(), CatalogError> {
-        let oid = algorithm.inside().expect(tag::OID, "a signature's algorithm")?.content;
+        let mut reader = algorithm.inside();
+        let oid = reader.expect(tag::OID, "a signature's algorithm")?.content;
+        no_parameters(&reader)?;
         let own = match self {
             Self::Rsa(_) => RSA,
             Self::P256(_) => EC_PUBLIC_KEY,

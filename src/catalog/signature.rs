@@ -72,11 +72,21 @@ impl Hash {
 
     /// The hash that an algorithm identifier names.
     pub(super) fn read(algorithm: &Element<'_>, what: &str) -> Result<Self, CatalogError> {
-        let oid = algorithm.inside().expect(tag::OID, "a digest algorithm")?.content;
+        let mut reader = algorithm.inside();
+        let oid = reader.expect(tag::OID, "a digest algorithm")?.content;
+        no_parameters(&reader)?;
         Self::ALL
             .into_iter()
             .find(|hash| hash.oid() == oid)
             .ok_or_else(|| CatalogError::Algorithm { what: what.to_owned(), oid: dotted(oid) })
+    }
+}
+
+/// Fails unless an algorithm has no parameters: nothing, or NULL.
+pub(super) fn no_parameters(rest: &Reader<'_>) -> Result<(), CatalogError> {
+    match rest.rest() {
+        [] | [5, 0] => Ok(()),
+        _ => Err(rest.error("the end of an algorithm")),
     }
 }
 
@@ -209,6 +219,9 @@ fn check_algorithms(algorithms: &Element<'_>, signers: &[SignerInfo<'_>]) -> Res
 
 impl<'a> SignerInfo<'a> {
     fn read(element: &Element<'a>) -> Result<Self, CatalogError> {
+        if element.tag != tag::SEQUENCE {
+            return Err(CatalogError::Der { what: "a signer", offset: element.offset as u64 });
+        }
         let mut reader = element.inside();
         let version = reader.expect(tag::INTEGER, "a signer's version")?;
         if version.content != [1] {

@@ -10,7 +10,7 @@ use transom::base::{Arch, Version};
 use transom::inf::{Inf, Target};
 
 /// A folder of the corpus; nothing, with a notice, where it is missing.
-pub fn corpus(folder: &str) -> Option<PathBuf> {
+pub(crate) fn corpus(folder: &str) -> Option<PathBuf> {
     let root = std::env::var_os("TRANSOM_CORPUS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"), PathBuf::from);
     let path = root.join(folder);
@@ -22,7 +22,7 @@ pub fn corpus(folder: &str) -> Option<PathBuf> {
 }
 
 /// What a tool prints; nothing, with a notice, where the tool is missing.
-pub fn output_of(command: &mut Command) -> Option<std::process::Output> {
+pub(crate) fn output_of(command: &mut Command) -> Option<std::process::Output> {
     match command.output() {
         Ok(output) => Some(output),
         Err(error) => {
@@ -33,13 +33,13 @@ pub fn output_of(command: &mut Command) -> Option<std::process::Output> {
 }
 
 /// A Windows of this architecture and build, English, workstation.
-pub fn target(arch: Arch, version: &str) -> Target {
+pub(crate) fn target(arch: Arch, version: &str) -> Target {
     let version: Version = version.parse().unwrap();
     Target { arch, version, product_type: 1, suite_mask: 0x100, language: 0x0409 }
 }
 
 /// Reads an INF of the corpus.
-pub fn inf(path: &Path) -> Inf {
+pub(crate) fn inf(path: &Path) -> Inf {
     let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Inf::parse(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
