@@ -95,3 +95,25 @@ pub(crate) fn cancel_on_signals() -> Cancel {
     }
     cancel
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn the_first_interruption_is_a_request() {
+        let cancel = cancel_on_signals();
+        assert!(cancel.check().is_ok());
+        let killed = Command::new("kill").args(["-INT", &std::process::id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        let begin = Instant::now();
+        while cancel.check().is_ok() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "the signal was not seen");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(cancel.check().unwrap_err().class(), ErrorClass::Cancelled);
+    }
+}

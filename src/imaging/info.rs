@@ -4,7 +4,7 @@
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Code, Error, ErrorClass, Result, name};
+use crate::base::{Error, ErrorClass, Result, name};
 use crate::codec::Codec;
 use crate::wim::{ImageIndex, ImageInfo, Wim};
 
@@ -99,14 +99,10 @@ pub fn find(wim: &Wim, wanted: &str) -> Result<ImageIndex> {
 }
 
 fn at(wim: &Wim, index: ImageIndex) -> Result<&ImageInfo> {
+    // Fails in the words of the room when there is no such image.
+    wim.metadata_hash(index)?;
     wim.images().iter().find(|image| image.index == index.0.get()).ok_or_else(|| {
-        Error::new(ErrorClass::NotFound, format!("{} holds no image {}", wim.path().display(), index.0))
-            .with_code(Code::FILE_NOT_FOUND)
-            .with_hint(match wim.image_count() {
-                0 => "the file holds no image at all".to_owned(),
-                1 => "the file holds one image: 1".to_owned(),
-                count => format!("the file holds the images 1 to {count}"),
-            })
+        Error::new(ErrorClass::Corrupt, format!("{} says nothing of image {}", wim.path().display(), index.0))
     })
 }
 

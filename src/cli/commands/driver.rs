@@ -4,9 +4,9 @@
 use super::super::values::{Values, as_text, host_path};
 use super::{Changed, Found};
 use crate::base::Result;
-use crate::drivers::{self, AddRequest};
+use crate::drivers::{self, AddOutcome, AddRequest};
 use crate::image::Session;
-use crate::report::{DriverDetails, DriverList, Report};
+use crate::report::{DriverDetails, DriverList};
 
 /// `driver list`.
 pub(crate) fn list(session: &mut Session, values: &Values) -> Result<Found> {
@@ -24,7 +24,8 @@ pub(crate) fn show(session: &mut Session, values: &Values) -> Result<Found> {
     Ok(Box::new(DriverDetails(details)))
 }
 
-/// `driver add`. The good packages stand even if others failed, unless all were asked for or none.
+/// `driver add`. The good packages stand even if others failed, unless all were asked for or none;
+/// a command that added none has failed as a whole.
 pub(crate) fn add(session: &mut Session, values: &Values) -> Result<Changed> {
     let request = AddRequest {
         sources: values.paths("driver")?,
@@ -33,6 +34,8 @@ pub(crate) fn add(session: &mut Session, values: &Values) -> Result<Changed> {
         all_or_nothing: values.has("all_or_nothing"),
     };
     let report = drivers::add(session, &request)?;
-    let keep = !request.all_or_nothing || Report::error(&report).is_none();
+    let installed =
+        report.packages.iter().any(|package| matches!(package.outcome, AddOutcome::Installed { .. }));
+    let keep = report.error().is_none() || (installed && !request.all_or_nothing);
     Ok(Changed { report: Box::new(report), keep })
 }
