@@ -71,6 +71,19 @@ fn a_new_hive_is_whole_in_every_version() {
 }
 
 #[test]
+fn a_hive_may_cross_threads() {
+    fn crosses<T: Send + Sync>(_: &T) {}
+    let mut hive = new_hive(5);
+    crosses(&hive);
+    let root = hive.root();
+    hive.set_value(root, &Value::dword("n", 5), NOW).unwrap();
+    let read = || hive.value(root, &units("n")).unwrap().unwrap().as_dword();
+    let found =
+        std::thread::scope(|scope| [scope.spawn(read), scope.spawn(read)].map(|one| one.join().unwrap()));
+    assert_eq!(found, [Some(5), Some(5)]);
+}
+
+#[test]
 fn the_default_descriptor_is_that_of_the_offline_library() {
     let Some(root) = corpus("hive") else { return };
     let Some(bytes) = unpack(&root.join("nthive_testhive")) else { return };

@@ -656,3 +656,47 @@ pub(super) fn set_root(tree: &mut Tree, root: u32) -> Result<()> {
     base.seal();
     pages.write(0, base.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: FileTime = FileTime(1 << 56);
+
+    fn hive() -> Hive {
+        let mut hive = Hive::create("ROOT", 5, &super::super::default_root_security(), NOW).unwrap();
+        let root = hive.root();
+        for name in ["a", "b", "c"] {
+            let key = hive.create_path(root, name, NOW).unwrap();
+            hive.set_value(key, &Value::sz("n", "some text"), NOW).unwrap();
+        }
+        let bytes = hive.to_bytes().unwrap();
+        Hive::open(Arc::new(bytes), OpenOptions::default()).unwrap()
+    }
+
+    /// Changes a byte behind the back of the layers above.
+    fn damage(hive: &mut Hive, key: KeyId, at: usize) {
+        let tree = hive.tree_mut();
+        tree.cells.modify(key.0, at, 1).unwrap()[0] ^= 1;
+    }
+
+    #[test]
+    fn a_save_refuses_new_damage_and_lets_old_damage_be() {
+        let mut edited = hive();
+        let key = edited.find(edited.root(), "b").unwrap().unwrap();
+        // The first letter of its name: order and hash are wrong.
+        damage(&mut edited, key, 76);
+        let error = edited.save().unwrap_err();
+        assert!(error.to_string().contains("does not pass the check by our own rules"), "{error}");
+
+        // The same damage in the file that was opened.
+        let mut bytes = hive().to_bytes().unwrap();
+        bytes[key.0 as usize + PAGE + 4 + 76] ^= 1;
+        let mut edited = Hive::open(Arc::new(bytes), OpenOptions::default()).unwrap();
+        let other = edited.find(edited.root(), "a").unwrap().unwrap();
+        edited.set_value(other, &Value::dword("new", 1), NOW).unwrap();
+        assert_eq!(edited.save().unwrap().changed.len(), 1);
+        damage(&mut edited, other, 76);
+        assert!(edited.save().is_err());
+    }
+}

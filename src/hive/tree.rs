@@ -117,7 +117,7 @@ impl Tree {
         let created = self.add_node(key, name, parent.security.get(), now)?;
         self.change_references(parent.security.get(), 1)?;
         self.insert_subkey(&mut parent, created, name)?;
-        parent.subkeys += 1;
+        parent.subkeys = parent.subkeys.get().saturating_add(1).into();
         let longest = u16::try_from(2 * name.len()).unwrap_or(u16::MAX);
         parent.max_subkey_name = parent.max_subkey_name.get().max(longest).into();
         parent.last_written = now.0.into();

@@ -324,7 +324,7 @@ impl Tree {
         }
         self.cells.put(list, count * 4, &value.to_le_bytes())?;
         node.value_list = list.into();
-        node.values += 1;
+        node.values = node.values.get().saturating_add(1).into();
         Ok(())
     }
 
