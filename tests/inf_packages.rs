@@ -137,6 +137,8 @@ fn viostor_is_not_for_others() {
         assert_eq!(plan.source_files, Vec::<String>::new());
         let offered: Vec<String> = plan.offered.iter().map(ToString::to_string).collect();
         assert_eq!(offered, ["NTamd64.6.3"]);
+        let reason = format!("the INF has models for NTamd64.6.3, none for {arch} {version}");
+        assert_eq!(plan.not_applicable(&target(arch, version)), Some(reason));
     }
 }
 

@@ -57,15 +57,21 @@ enum Role {
     Wdf,
     Filters,
     Class,
+    /// Sub-sections whose work is done when the device is installed.
+    Deferred,
 }
 
-const SUB_SECTIONS: [(&str, Role); 6] = [
+const SUB_SECTIONS: [(&str, Role); 10] = [
     (".HW", Role::Hardware),
     (".Services", Role::Services),
     (".CoInstallers", Role::CoInstallers),
     (".Interfaces", Role::Interfaces),
     (".Wdf", Role::Wdf),
     (".Filters", Role::Filters),
+    (".Events", Role::Deferred),
+    (".Software", Role::Deferred),
+    (".Components", Role::Deferred),
+    (".WMI", Role::Deferred),
 ];
 
 /// What is gathered over all configurations of a package.
@@ -375,6 +381,12 @@ impl Planner<'_> {
         own: bool,
         out: &mut Configuration,
     ) -> Result<(), InfError> {
+        if role == Role::Deferred && !key.eq_ignore_ascii_case("CopyFiles") {
+            if !out.deferred_actions.iter().any(|known| known.eq_ignore_ascii_case(key)) {
+                out.deferred_actions.push(key.to_owned());
+            }
+            return Ok(());
+        }
         if let Some(directive) = directive_of(Some(key)) {
             return self.role_registry(scope, directive, line, role, out);
         }
@@ -560,6 +572,7 @@ impl Planner<'_> {
         let target = safe_target.ok_or_else(|| unsafe_path("destination", target))?;
         let mut folder = (String::new(), String::new());
         let mut cabinet = None;
+        let mut external = scope.is_external();
         match scope.disk_file(source) {
             Some(file) => {
                 folder.1 = scope.field(&file, 2)?;
@@ -573,13 +586,15 @@ impl Planner<'_> {
                     None => self.warn(scope, file.number(), || format!("there is no source disk {id:?}")),
                 }
             }
+            // Windows' own layout lists the file, so it is in the image already.
+            None if scope.find("Version", "LayoutFile").is_some() => external = true,
             None => self.warn(scope, line, || format!("[SourceDisksFiles] does not list {source:?}")),
         }
         let safe_source = path::join(&[&folder.0, &folder.1, source]).filter(|path| !path.is_empty());
         let source = safe_source
             .ok_or_else(|| unsafe_path("source path", &format!("{}\\{}\\{source}", folder.0, folder.1)))?;
         self.budget.spend(line, target.len() + source.len() + subdir.len())?;
-        if !scope.is_external() && self.seen_files.insert(fold(&source)) {
+        if !external && self.seen_files.insert(fold(&source)) {
             if let Some(tag) = cabinet {
                 let cabinet = path::join(&[&folder.0, &tag]).ok_or_else(|| unsafe_path("cabinet", &tag))?;
                 self.cabinets.push((source.clone(), cabinet));
@@ -587,7 +602,7 @@ impl Planner<'_> {
             self.source_files.push(source.clone());
         }
         let file = CopyFile { dirid, subdir: subdir.to_owned(), target, source, flags };
-        let files = if scope.is_external() { &mut out.external_files } else { &mut out.copy_files };
+        let files = if external { &mut out.external_files } else { &mut out.copy_files };
         files.push(file);
         Ok(())
     }
@@ -902,6 +917,28 @@ mod tests {
         assert_eq!(plan.source_files, [r"x64\deep\a.sys", r"other\b.bin", "c.dll", "co.dll"]);
         assert_eq!(plan.cabinets, [(r"x64\deep\a.sys".to_owned(), r"x64\x.cab".to_owned())]);
         assert_eq!(plan.warnings, Vec::<String>::new());
+    }
+
+    #[test]
+    fn files_of_the_system_layout() {
+        let text = format!(
+            "LayoutFile=layout.inf\n{MODELS}{FILES}[I]\nCopyFiles=@own.sys,@inbox.sys\n[SourceDisksFiles]\nown.sys=1\n"
+        );
+        let plan = package(&text);
+        let names = |files: &[CopyFile]| files.iter().map(|file| file.target.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&plan.configurations[0].copy_files), ["own.sys"]);
+        assert_eq!(names(&plan.configurations[0].external_files), ["inbox.sys"]);
+        assert_eq!((plan.source_files, plan.warnings.len()), (vec!["own.sys".to_owned()], 0));
+    }
+
+    #[test]
+    fn what_is_left_to_the_device_installation() {
+        let (found, _) = configuration(
+            "[I]\n[I.Software]\nAddSoftware=x,,s\nAddSoftware=y\nCopyFiles=@a.exe\n[I.Components]\nAddComponent=c\n\
+             [SourceDisksFiles]\na.exe=1",
+        );
+        assert_eq!(found.deferred_actions, ["AddSoftware", "AddComponent"]);
+        assert_eq!(found.copy_files.len(), 1);
     }
 
     #[test]

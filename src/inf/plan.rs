@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What an INF would do on one target, as plain data.
 
-use super::Decoration;
+use super::{Decoration, Target};
 use crate::base::{FileTime, Guid, Version};
 
 /// The facts of `[Version]`.
@@ -64,6 +64,23 @@ pub struct PackagePlan {
     pub offered: Vec<Decoration>,
     /// Oddities that do not stop the package, with their lines.
     pub warnings: Vec<String>,
+}
+
+impl PackagePlan {
+    /// Why there is nothing for the target, in words; nothing when there are devices.
+    pub fn not_applicable(&self, target: &Target) -> Option<String> {
+        if !self.devices.is_empty() {
+            return None;
+        }
+        let version = target.version;
+        let image = format!("{} {}.{}.{}", target.arch, version.major, version.minor, version.build);
+        Some(if self.offered.is_empty() {
+            "the INF lists no device models".to_owned()
+        } else {
+            let offered: Vec<String> = self.offered.iter().map(ToString::to_string).collect();
+            format!("the INF has models for {}, none for {image}", offered.join(", "))
+        })
+    }
 }
 
 /// One models line.
@@ -134,6 +151,9 @@ pub struct Configuration {
     /// Actions that only a full installer does (DelFiles, RenFiles, RegisterDlls, ProfileItems
     /// ...), named once each.
     pub legacy_actions: Vec<String>,
+    /// Actions that are done only when the device is installed, not in the store (AddSoftware,
+    /// AddComponent, AddEventProvider ...), named once each.
+    pub deferred_actions: Vec<String>,
 }
 
 impl Configuration {
