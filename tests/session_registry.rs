@@ -97,10 +97,15 @@ fn edits_are_saved_as_ranges_and_seen_in_the_diff() {
         },
     ];
     assert_eq!(diff.registry, expected);
-    assert!(
-        matches!(&diff.files[..], [FileChange::Modified { path, .. }] if path.to_string() == SYSTEM),
-        "{diff:?}"
-    );
+    let FileChange::Modified { path, old_size, new_size, changed_bytes } = &diff.files[0] else {
+        panic!("{diff:?}")
+    };
+    assert_eq!((path.to_string().as_str(), old_size), (SYSTEM, new_size));
+    assert!(*changed_bytes < 1024, "{changed_bytes} bytes for one key and one value");
+    assert!(diff.files.iter().all(|change| matches!(
+        change,
+        FileChange::Modified { path, .. } | FileChange::Metadata { path, .. } if path.to_string() == SYSTEM
+    )));
     let after = read(&session, SYSTEM).unwrap();
     assert_ne!(before, after);
     let hive = Hive::open(Arc::new(after.clone()), OpenOptions::default()).unwrap();

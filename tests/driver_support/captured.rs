@@ -142,10 +142,13 @@ pub fn renamed(keys: &Keys, published: &str) -> Keys {
     let rename =
         |text: &str| text.replace("OEM0.INF", &published.to_uppercase()).replace("oem0.inf", published);
     let data = |(kind, data): &Data| {
-        let mut bytes = data.clone();
-        while let Some(at) = find(&bytes, &old_bytes) {
-            bytes.splice(at..at + old_bytes.len(), new_bytes.iter().copied());
+        let (mut rest, mut bytes) = (&data[..], Vec::new());
+        while let Some(at) = find(rest, &old_bytes) {
+            bytes.extend_from_slice(&rest[..at]);
+            bytes.extend_from_slice(&new_bytes);
+            rest = &rest[at + old_bytes.len()..];
         }
+        bytes.extend_from_slice(rest);
         (*kind, bytes)
     };
     keys.iter()
