@@ -178,6 +178,32 @@ fn every_image_in_one_commit() {
         assert_eq!(listed(&place, index), named(&[("oem0.inf", "first.inf"), ("oem1.inf", "second.inf")]));
     }
     verified_by_wimlib(&place);
+    let ran = place.dism("/Image:install.wim /Index:all /Get-Drivers").run().status(0);
+    for line in [
+        "Image Index : 1\nImage Version: 10.0.26100.1\n\n",
+        "Image Index : 2\n",
+        "\nPublished Name : oem1.inf\n",
+    ] {
+        assert!(ran.stdout.contains(line), "{ran:#?}");
+    }
+    assert_eq!(ran.stdout.matches(SUCCESS).count(), 1, "{ran:#?}");
+}
+
+#[test]
+fn an_image_without_windows_among_others_is_left_alone_and_named() {
+    let Some(place) = place(1) else { return };
+    place.write("data/readme.txt", "no Windows here");
+    let mut append = Command::new("wimlib-imagex");
+    append.args(["append", "data", "install.wim", "Data"]).current_dir(place.path(""));
+    assert!(append.output().unwrap().status.success());
+    let line = "--image install.wim:all driver add first --force-unsigned";
+    let json = place.transom(&format!("--json {line}")).run().status(0).json();
+    assert_eq!(json["left_alone"][0]["index"], 2);
+    assert_eq!(json["left_alone"][0]["reason"]["hresult"], "0xc1500029");
+    assert_eq!(json["commits"][0]["images"], json!([1]));
+    let ran = place.transom(line).run().status(0);
+    assert!(ran.stdout.contains("note: image 2 of install.wim is left alone: "), "{ran:#?}");
+    verified_by_wimlib(&place);
 }
 
 #[test]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::base::Error;
 use crate::image::WindowsInfo;
 use crate::report::{
-    Document, ImageRef, Language, Page, Report, Screen, StepResult, Stream, Style, banner, dism_error,
-    image_version, native_error, success,
+    Document, ImageRef, Language, LeftAlone, Page, Report, Screen, StepResult, Stream, Style, banner,
+    dism_error, image_version, native_error, success,
 };
 use crate::wim::{CommitReport, ImageIndex};
 
@@ -81,6 +81,25 @@ impl Printer {
         });
     }
 
+    /// An image of a file that is serviced as a whole is left alone, because of `reason`.
+    pub(crate) fn left_alone(&mut self, file: &Path, index: ImageIndex, reason: &Error) {
+        self.document.left_alone.push(LeftAlone { index: index.0.get(), reason: reason.clone() });
+        if self.text {
+            let word = match self.language {
+                Language::Dism => "Note",
+                Language::Native => "note",
+            };
+            self.page(Stream::Data, |page| {
+                page.line(format_args!(
+                    "{word}: image {} of {} is left alone: {}",
+                    index.0,
+                    file.display(),
+                    reason.message()
+                ));
+            });
+        }
+    }
+
     /// A command gave its report.
     pub(crate) fn report(&mut self, command: &str, image: Option<&ImageRef>, report: &dyn Report) {
         self.document.results.push(StepResult::new(command, image, report.json(), report.error()));
@@ -138,7 +157,7 @@ impl Printer {
     pub(crate) fn finish(self, error: Option<&Error>, log: Option<PathBuf>) {
         self.screen.finish_line();
         if self.json {
-            let document = std::mem::take(&mut { self.document }).finish(error);
+            let document = self.document.finish(error);
             self.screen.write(Stream::Data, &format!("{document:#}\n"));
             return;
         }

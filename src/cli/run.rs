@@ -39,6 +39,7 @@ fn run_on_files(
     let mut failed = None;
     for step in &invocation.steps {
         if let Action::Host(action) = step.command.action {
+            environment.cancel.check()?;
             let report = action(environment, &step.values)?;
             printer.report(step.command.native, None, &*report);
             failed = report.error().cloned().or(failed);
@@ -67,6 +68,7 @@ fn run_on_images(
             Ok(session) => session,
             Err(error) if several && error.class() == ErrorClass::NotApplicable => {
                 tracing::warn!("image {} of {} is left alone: {error}", index.0, file.display());
+                printer.left_alone(file, index, &error);
                 without_windows = Some(error);
                 continue;
             }

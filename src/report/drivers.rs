@@ -265,8 +265,13 @@ impl Report for AddReport {
         })
     }
 
-    /// The lines about each package were printed while it was added.
+    /// The lines about each package were printed while it was added; what was passed over had none.
     fn dism(&self, page: &mut Page) {
+        for package in &self.packages {
+            if matches!(package.outcome, AddOutcome::Skipped { .. }) {
+                page.line(format_args!("Note: {}", added(package)));
+            }
+        }
         for note in notes(self) {
             page.line(format_args!("Note: {note}"));
         }

@@ -62,11 +62,22 @@ impl StepResult {
     }
 }
 
+/// An image that was not serviced though its file was.
+#[derive(Clone, Debug)]
+pub struct LeftAlone {
+    /// Its number.
+    pub index: u32,
+    /// Why.
+    pub reason: Error,
+}
+
 /// Everything a run has to say.
 #[derive(Debug, Default)]
 pub struct Document {
     /// The steps in the order they ran, image by image.
     pub results: Vec<StepResult>,
+    /// Images without a Windows in them, when all images were asked for.
+    pub left_alone: Vec<LeftAlone>,
     /// One for each file that was written.
     pub commits: Vec<Value>,
     /// What is not exact in the images themselves.
@@ -94,6 +105,9 @@ impl Document {
             "dry_run": self.dry_run,
             "restart_required": false,
             "results": self.results.into_iter().map(|result| result.value).collect::<Vec<_>>(),
+            "left_alone": self.left_alone.iter().map(|image| {
+                json!({ "index": image.index, "reason": error_json(&image.reason) })
+            }).collect::<Vec<_>>(),
             "commits": self.commits,
             "exact": self.exceptions.is_empty(),
             "exceptions": self.exceptions,

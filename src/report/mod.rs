@@ -17,7 +17,7 @@ mod screen;
 pub use changes::{ChangeList, Detail};
 pub use drivers::{DriverDetails, DriverList, added};
 pub use failure::{dism_error, error_json, native_error};
-pub use json::{Document, ImageRef, SCHEMA_VERSION, StepResult};
+pub use json::{Document, ImageRef, LeftAlone, SCHEMA_VERSION, StepResult};
 pub use layout::{banner, image_version, success};
 pub use page::{Layout, Page, Style};
 pub use progress::{Meter, ProgressMode, bar};

@@ -370,6 +370,10 @@ fn what_became_of_each_package() {
          /d/bad.inf: failed: viostor.sys is missing\n\
          note: /d/viostor.inf: the catalog was not checked\n"
     );
+    assert_eq!(
+        rendered(american(), |page| report.dism(page)),
+        "Note: /d/arm.inf: skipped: no models for amd64\nNote: /d/viostor.inf: the catalog was not checked\n"
+    );
     let json = report.json();
     assert_eq!(json["packages"][0]["outcome"], "installed");
     assert_eq!(json["packages"][0]["store_name"], "viostor.inf_amd64_520417bbc533faba");
