@@ -42,24 +42,23 @@ pub(crate) fn run(effort: Effort) -> Result<String> {
     let old_listing = Listing::of(&sample.wim, 1)?;
 
     sample.copy(&wim)?;
-    let begin = Instant::now();
-    tool::run(&mut transom::add(folder, "install.wim:1", "victim"))?;
-    let whole = begin.elapsed();
+    let timing = Timing::of_a_whole_run(folder, &wim, old.len() as u64)?;
     let new_listing = Listing::of(&wim, 1)?;
 
     let mut counts = Counts::default();
     let mut random = Random::new(2);
     let mut killed = 0;
     while killed < kills {
-        ensure!(counts.finished <= 5 * kills, "the process ends before it can be killed: {counts:?}");
+        ensure!(counts.finished <= 3 * kills, "the process ends before it can be killed: {counts:?}");
         sample.copy(&wim)?;
         let mut child = transom::add(folder, "install.wim:1", "victim").spawn()?;
         // Most kills fall into the commit: they wait until the file grows.
-        if !random.one_in(4) {
-            wait_for_growth(&wim, old.len() as u64, &mut child)?;
-            std::thread::sleep(whole.mul_f64(0.3 * random.below(1000) as f64 / 1000.0));
+        let part = random.below(1000) as f64 / 1000.0;
+        if random.one_in(5) {
+            std::thread::sleep(timing.before_commit.mul_f64(part));
         } else {
-            std::thread::sleep(whole.mul_f64(random.below(1000) as f64 / 1000.0));
+            wait_for_growth(&wim, old.len() as u64, &mut child)?;
+            std::thread::sleep(timing.commit.mul_f64(part));
         }
         if child.try_wait()?.is_some() {
             counts.finished += 1;
@@ -78,11 +77,33 @@ pub(crate) fn run(effort: Effort) -> Result<String> {
             ensure!(listed.contains("victim.inf") == new, "the command after the kill changed the outcome");
         }
     }
+    ensure!(
+        counts.old + counts.new >= kills / 2 && counts.old > 0,
+        "too few kills fell into the commit: {counts:?}"
+    );
     Ok(format!(
         "{kills} kills: {} before the first write, {} during the commit (old), {} after the header (new); \
          {} ended first",
         counts.untouched, counts.old, counts.new, counts.finished
     ))
+}
+
+/// How long the parts of a run take that nobody kills.
+struct Timing {
+    before_commit: Duration,
+    commit: Duration,
+}
+
+impl Timing {
+    fn of_a_whole_run(folder: &Path, wim: &Path, length: u64) -> Result<Self> {
+        let begin = Instant::now();
+        let mut child = transom::add(folder, "install.wim:1", "victim").spawn()?;
+        wait_for_growth(wim, length, &mut child)?;
+        let before_commit = begin.elapsed();
+        let output = child.wait_with_output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(Self { before_commit, commit: begin.elapsed() - before_commit })
+    }
 }
 
 fn wait_for_growth(wim: &Path, length: u64, child: &mut Child) -> Result<()> {
