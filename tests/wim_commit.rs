@@ -349,6 +349,47 @@ fn known_data_is_not_written_again() {
     }
 }
 
+/// Large and small streams in turn, new and patched, over many waves.
+#[test]
+fn streams_of_all_lengths_in_turn() {
+    let directory = tempfile::tempdir().unwrap();
+    for (path, content, _) in patch_bases(directory.path()).into_iter().take(2) {
+        let mut expected = BTreeMap::new();
+        let mut edits = Edits::new(open(&path, 1));
+        let lengths = [1, 9_000_001, 40_000, 4_194_304, 4_194_305, 7, 5_000_000, 32_768, 12_345_678, 65_537];
+        for (number, length) in lengths.into_iter().enumerate() {
+            // Cheap to encode, and no two alike.
+            let mut bytes = vec![number as u8; length];
+            bytes[length / 2] = 0xFF;
+            let name = format!("file {number}");
+            edits.add_file("/", &name, &bytes);
+            expected.insert(format!("/{name}"), bytes);
+        }
+        let report = edits.commit().unwrap();
+        assert_eq!(report.new_blobs, lengths.len() as u64);
+
+        let mut edits = Edits::new(open(&path, 1));
+        for (path, bytes) in &mut expected {
+            let at = bytes.len() as u64 / 3;
+            bytes[at as usize] = 0xEE;
+            bytes.extend(b"longer");
+            edits.patch(path, vec![at..at + 1], bytes.clone());
+        }
+        let mut hive = content;
+        hive.truncate(2_999_999);
+        edits.patch("/hive", vec![], hive.clone());
+        expected.insert("/hive".to_owned(), hive);
+        let report = edits.commit().unwrap();
+        assert_eq!(report.new_blobs, lengths.len() as u64 + 1);
+        assert!(report.copied_chunks > 900, "{report:?}");
+        let image = open(&path, 1);
+        for (path, bytes) in expected {
+            assert!(read_file(&image, &path) == bytes, "{path}");
+        }
+        assert_sound(&path);
+    }
+}
+
 /// Replaced data leaves the table; data that another image still needs stays.
 #[test]
 fn released_blobs_leave_the_table() {
@@ -821,6 +862,94 @@ fn two_processes_commit_at_once() {
         assert_eq!(read_file(&image, "/counter"), format!("{number} {}", ROUNDS - 1).into_bytes());
         for round in 0..ROUNDS {
             assert_eq!(read_file(&image, &format!("/round {round}")), text(number * 1000 + round, 5000));
+        }
+    }
+}
+
+/// Random edits, commit after commit, against a plain map of what should be there.
+#[test]
+fn random_edits_equal_the_model() {
+    let Some(source) = kinds().into_iter().nth(1) else { return };
+    for seed in 0..6u64 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = copy(&source, directory.path());
+        // Our part of the tree: file contents by path, nothing for a directory.
+        let mut model: BTreeMap<String, Option<Vec<u8>>> = BTreeMap::new();
+        let mut edits = Edits::new(open(&path, 1));
+        edits.add_directory("/", "r");
+        edits.commit().unwrap();
+        model.insert("/r".to_owned(), None);
+        let mut state = seed + 1;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        for round in 0..8 {
+            let mut edits = Edits::new(open(&path, 1));
+            // Every old path is used once at most in a commit, and new ones not again.
+            let mut old: Vec<String> = model.keys().cloned().collect();
+            for step in 0..12 {
+                if old.is_empty() {
+                    break;
+                }
+                let victim = old.swap_remove(random(old.len()));
+                let (_, name) = victim.rsplit_once('/').unwrap();
+                let fresh = format!("n{round}-{step}");
+                let content = text(random(1000) as u32, random(20_000));
+                match (model[&victim].clone(), random(5)) {
+                    (None, 0) => {
+                        edits.add_directory(&victim, &fresh);
+                        model.insert(format!("{victim}/{fresh}"), None);
+                    }
+                    (None, _) => {
+                        edits.add_file(&victim, &fresh, &content);
+                        model.insert(format!("{victim}/{fresh}"), Some(content));
+                    }
+                    (Some(_), 0) => {
+                        edits.remove(&victim);
+                        model.remove(&victim);
+                    }
+                    (Some(bytes), 1) => {
+                        edits.rename(&victim, "/r", &format!("{fresh}{name}"));
+                        model.remove(&victim);
+                        model.insert(format!("/r/{fresh}{name}"), Some(bytes));
+                    }
+                    (Some(bytes), 2) => {
+                        edits.link(&victim, "/r", &fresh);
+                        model.insert(format!("/r/{fresh}"), Some(bytes));
+                    }
+                    (Some(bytes), _) => {
+                        // All names of a file would get the new content.
+                        let node = edits.find(&victim).1.node;
+                        if edits.image.links(node).unwrap().len() > 1 {
+                            continue;
+                        }
+                        let mut changed = bytes;
+                        changed.extend(content);
+                        edits.replace(&victim, &changed);
+                        model.insert(victim, Some(changed));
+                    }
+                }
+            }
+            edits.commit().unwrap();
+            let image = open(&path, 1);
+            let found: BTreeMap<String, Option<Vec<u8>>> = our_listing(&image)
+                .into_iter()
+                .filter(|(path, _)| path == "/r" || path.starts_with("/r/"))
+                .map(|(path, entry)| {
+                    let directory = entry.attributes & FileAttributes::DIRECTORY.bits() != 0;
+                    let content = (!directory).then(|| read_file(&image, &path));
+                    (path, content)
+                })
+                .collect();
+            assert!(found == model, "seed {seed} round {round}");
+            assert_statistics(&path, 1);
+        }
+        assert_sound(&path);
+        assert_reference_counts(&path);
+        let ours = our_listing(&open(&path, 1));
+        if let Some(theirs) = peer_listing(&path, 1) {
+            assert_same_listing(&ours, &theirs, "wimlib");
         }
     }
 }

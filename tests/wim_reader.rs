@@ -279,6 +279,31 @@ fn bad_input_is_one_clear_error() {
     }
 }
 
+/// Such files say so in their XML; their data would only look damaged.
+#[test]
+fn an_encrypted_esd_has_its_own_message() {
+    let Some(root) = corpus("wim") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.esd");
+    let mut bytes = std::fs::read(root.join("nt/nt-lzms-solid.esd")).unwrap();
+    let xml: Vec<u8> = "\u{FEFF}<WIM><ESD><ENCRYPTED>key</ENCRYPTED></ESD></WIM>"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let mut header = (xml.len() as u64 | (2 << 56)).to_le_bytes().to_vec();
+    header.extend((bytes.len() as u64).to_le_bytes());
+    header.extend((xml.len() as u64).to_le_bytes());
+    bytes[0x48..0x60].copy_from_slice(&header);
+    bytes.extend(xml);
+    std::fs::write(&path, &bytes).unwrap();
+    let error = Wim::open(&path).err().unwrap();
+    assert_eq!(error.class(), ErrorClass::Unsupported);
+    assert_eq!(error.message(), format!("{} is an encrypted ESD", path.display()));
+    if let Some(output) = peer("wimlib-imagex", &["info", path.to_str().unwrap()]) {
+        assert!(String::from_utf8_lossy(&output.stderr).contains("encrypted"), "wimlib agrees");
+    }
+}
+
 /// One changed byte anywhere never panics or hangs; data behind a hash is never wrong unnoticed.
 #[test]
 fn every_flipped_byte_is_survived() {

@@ -326,6 +326,7 @@ impl<'a> BlobWriter<'a> {
             })
             .collect::<Result<_>>()?;
         for (((run, mut progressing), packed), dropped) in runs.into_iter().zip(packed).zip(dropped) {
+            let metadata = state.jobs.get(run.job).is_some_and(|job| job.metadata);
             let bytes: u64 = run.pieces.iter().map(|piece| piece.data.len() as u64).sum();
             if run.first {
                 progressing.start = self.output.position();
@@ -345,7 +346,8 @@ impl<'a> BlobWriter<'a> {
             if !run.last {
                 state.open.insert(run.job, progressing);
             }
-            self.done += bytes;
+            // Metadata is not in the total that was announced.
+            self.done += if metadata { 0 } else { bytes };
         }
         self.setting.progress.event(&Event::Advance { task: Task::Commit, done: self.done });
         Ok(())
@@ -574,7 +576,9 @@ impl Loader<'_> {
                 self.next += 1;
                 self.piece = 0;
             } else {
+                // The rest comes with the next wave: a job has one run in a wave.
                 self.piece = until;
+                break;
             }
         }
         selected

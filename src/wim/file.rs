@@ -305,7 +305,7 @@ fn read_xml(store: &Arc<Store>, header: &Header) -> Result<Option<Document>> {
         .map_err(|source| WimError::Xml { offset: header.xml.offset, source }.into())
 }
 
-/// What a method that has no business with a state reports.
+/// A state that this program must not come into.
 pub(super) fn internal(message: impl Into<String>) -> Error {
     Error::new(ErrorClass::Internal, message)
 }

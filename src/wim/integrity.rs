@@ -90,7 +90,8 @@ impl IntegrityTable {
     }
 
     /// The table for a file whose blob table ends at `end`. Hashes of pieces that end before the
-    /// blob table of `old` did are taken over: those bytes have not changed.
+    /// blob table of `old` did are taken over: those bytes have not changed. `source` must read what
+    /// is in the file now, not what it held when it was opened.
     pub(super) fn updated(
         old: Option<(&Self, &Header)>,
         source: &dyn ReadAt,

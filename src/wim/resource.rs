@@ -417,12 +417,22 @@ impl ResourceReader {
     }
 }
 
-impl ReadAt for ResourceReader {
-    fn len(&self) -> u64 {
-        self.length
+/// What happens to chunks that are asked for whole.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WholeChunks {
+    /// They are kept: somebody reads chunk by chunk, or a short blob again and again.
+    Keep,
+    /// They go straight to the reader, so that bulk reads do not push out what random reads need.
+    Pass,
+}
+
+impl ResourceReader {
+    /// Reads without leaving anything in the cache, for those who read everything once.
+    pub(super) fn read_once(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.read(buffer, offset, WholeChunks::Pass)
     }
 
-    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+    fn read(&self, buffer: &mut [u8], offset: u64, whole: WholeChunks) -> Result<()> {
         let end = offset.checked_add(buffer.len() as u64).filter(|&end| end <= self.length);
         if end.is_none() {
             return Err(Error::new(
@@ -451,9 +461,7 @@ impl ReadAt for ResourceReader {
                 return Err(Error::new(ErrorClass::Internal, format!("no chunk {index} in the resource")));
             };
             let key = (self.resource.offset, index);
-            if count == length && !self.store.cache.holds(key) {
-                // A whole chunk goes straight to its reader: bulk reads do not push out what
-                // random reads keep coming back to.
+            if count == length && whole == WholeChunks::Pass && !self.store.cache.holds(key) {
                 read_chunk(file, &self.resource, table, index, target)?;
             } else {
                 self.store.cache.read(key, length, inside, target, |output| {
@@ -464,6 +472,20 @@ impl ReadAt for ResourceReader {
             rest = after;
         }
         Ok(())
+    }
+}
+
+impl ReadAt for ResourceReader {
+    fn len(&self) -> u64 {
+        self.length
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        let several = match self.resource.encoding {
+            Encoding::Chunked(compression, _) => buffer.len() > compression.chunk_size as usize,
+            Encoding::Raw => false,
+        };
+        self.read(buffer, offset, if several { WholeChunks::Pass } else { WholeChunks::Keep })
     }
 }
 
@@ -488,9 +510,72 @@ pub(super) fn read_whole(store: &Arc<Store>, resource: &Resource, limit: u64) ->
         let from = bytes.len();
         bytes.resize(from + count as usize, 0);
         if let Some(target) = bytes.get_mut(from..) {
-            reader.read_exact_at(target, position)?;
+            reader.read_once(target, position)?;
         }
         position += count;
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LZX: Compression = Compression { codec: Codec::Lzx, chunk_size: 1 << 21 };
+
+    fn table(file: &[u8], original_size: u64, layout: ChunkLayout) -> Result<Vec<Chunk>> {
+        let resource = Resource {
+            offset: 0,
+            size: file.len() as u64,
+            original_size,
+            encoding: Encoding::Chunked(LZX, layout),
+        };
+        let table = ChunkTable::read(&file.to_vec(), &resource)?;
+        Ok((0..resource.chunk_count()).map(|index| table.chunk(index).unwrap()).collect())
+    }
+
+    /// Above 4 GiB the offsets take 8 bytes.
+    #[test]
+    fn wide_offsets() {
+        let chunks = 2050u64;
+        let original_size = (chunks - 1) * (1 << 21) + 5;
+        assert!(original_size > 1 << 32);
+        let mut file: Vec<u8> = (1..chunks).flat_map(|index| (index * 3).to_le_bytes()).collect();
+        let first = file.len() as u64;
+        file.resize(file.len() + chunks as usize * 3, 0);
+        let found = table(&file, original_size, ChunkLayout::Offsets).unwrap();
+        assert_eq!(found.len() as u64, chunks);
+        assert_eq!(found[1], Chunk { offset: first + 3, size: 3, length: 1 << 21 });
+        assert_eq!(found[2049], Chunk { offset: first + 2049 * 3, size: 3, length: 5 });
+    }
+
+    #[test]
+    fn one_chunk_has_no_table() {
+        let found = table(&[1, 2, 3], 3, ChunkLayout::Offsets).unwrap();
+        assert_eq!(found, [Chunk { offset: 0, size: 3, length: 3 }]);
+        assert!(found[0].is_raw());
+        assert_eq!(table(&[], 0, ChunkLayout::Offsets).unwrap(), []);
+    }
+
+    #[test]
+    fn damaged_tables_are_errors() {
+        let two = (1 << 21) + 10;
+        let cases: [(&[u8], u64, ChunkLayout, &str); 7] = [
+            (&[], 5, ChunkLayout::Offsets, "chunk 0 of 1 to 5 bytes inside the resource, found 0 bytes"),
+            (&[0; 6], 5, ChunkLayout::Offsets, "chunk 0 of 1 to 5 bytes inside the resource, found 6 bytes"),
+            (&[0; 3], two, ChunkLayout::Offsets, "1 entries of 4 bytes, found a resource of 3 bytes"),
+            (&[9, 0, 0, 0, 1, 1], two, ChunkLayout::Offsets, "rising offsets, found a fall after chunk 1"),
+            (&[2, 0, 0, 0, 1, 1], two, ChunkLayout::Offsets, "chunk 1 of 1 to 10 bytes inside the resource"),
+            (&[0; 24], two, ChunkLayout::Solid, "chunk 0 of 1 to 2097152 bytes inside the resource"),
+            (&[1, 0, 0, 0, 7], two, ChunkLayout::Prefixed, "2 chunks, found an end after chunk 1"),
+        ];
+        for (file, original_size, layout, message) in cases {
+            let error = table(file, original_size, layout).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::Corrupt);
+            assert!(error.message().contains(message), "{error}");
+        }
+        // A false size does not allocate what it asks for.
+        let error = table(&[0; 100], u64::MAX, ChunkLayout::Offsets).unwrap_err();
+        assert!(error.message().contains("entries of 8 bytes, found a resource of 100 bytes"), "{error}");
+    }
 }

@@ -34,7 +34,7 @@ use super::metadata_writer::{Plan, ResolvedStreams};
 use super::resource::{ChunkLayout, ChunkTable, Encoding, Resource};
 use super::statistics::{Statistics, set_total_bytes, update_image};
 use super::tree::Tree;
-use crate::base::{BlobHash, Context, Error, NodeId, Result};
+use crate::base::{BlobHash, Context, Error, FileTime, NodeId, Result};
 use crate::io::{Cancel, Event, FileReader, Pool, Progress, ReadAt, Task};
 use crate::xml::Encoding as XmlEncoding;
 
@@ -175,7 +175,7 @@ struct Rewritten {
     tree: Tree,
     old: Statistics,
     new: Statistics,
-    modified: crate::base::FileTime,
+    modified: FileTime,
     outcome: Outcome,
 }
 

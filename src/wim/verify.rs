@@ -14,10 +14,11 @@ use super::resource::{ChunkTable, Encoding, Resource, ResourceReader, read_chunk
 use super::tree::Tree;
 use crate::base::{BlobHash, Error, ErrorClass, Result};
 use crate::digest::Sha1;
-use crate::io::{Cancel, Event, Pool, Progress, ReadAt, Task};
+use crate::io::{Cancel, Event, Pool, Progress, Task};
 
-/// Decoded chunks of solid resources that are held at once.
-const SOLID_WINDOW: u64 = 256 << 20;
+/// Decoded chunks of solid resources that are held at once: as many as there are workers, more
+/// where they are small, fewer where they are huge.
+const SOLID_WINDOW: std::ops::RangeInclusive<u64> = 64 << 20..=512 << 20;
 /// Pieces in which other resources are read.
 const PIECE: u64 = 1 << 20;
 
@@ -234,7 +235,7 @@ impl Check<'_> {
         while position < resource.original_size {
             let count = piece.min(resource.original_size - position);
             buffer.resize(count as usize, 0);
-            reader.read_exact_at(&mut buffer, position)?;
+            reader.read_once(&mut buffer, position)?;
             digest.update(&buffer);
             position += count;
             self.advance(count)?;
@@ -294,7 +295,10 @@ impl Check<'_> {
                 }
             },
         };
-        let per_window = (SOLID_WINDOW / chunk_size).clamp(1, threads.max(1) as u64 * 4);
+        let per_window = (threads as u64)
+            .max(SOLID_WINDOW.start() / chunk_size)
+            .min(SOLID_WINDOW.end() / chunk_size)
+            .max(1);
         let count = resource.original_size.div_ceil(chunk_size);
         let mut first = 0;
         while first < count {

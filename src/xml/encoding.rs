@@ -23,6 +23,10 @@ impl Encoding {
         if let Some(rest) = bytes.strip_prefix(&[0xFF, 0xFE]) {
             return (String::from_utf16_lossy(&name::units_from_le(rest)), Self::Utf16Le);
         }
+        // Without its mark it is told by the first character, which is markup.
+        if bytes.starts_with(b"<\0") {
+            return (String::from_utf16_lossy(&name::units_from_le(bytes)), Self::Utf16Le);
+        }
         if let Some(rest) = bytes.strip_prefix(&[0xFE, 0xFF]) {
             let units: Vec<u16> = name::units_from_le(rest).into_iter().map(u16::swap_bytes).collect();
             return (String::from_utf16_lossy(&units), Self::Utf16Be);
@@ -59,5 +63,6 @@ mod tests {
             let bytes = encoding.encode(text);
             assert_eq!(Encoding::decode(&bytes), (text.to_owned(), encoding));
         }
+        assert_eq!(Encoding::decode(b"<\0a\0"), ("<a".to_owned(), Encoding::Utf16Le));
     }
 }
