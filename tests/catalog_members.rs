@@ -175,6 +175,15 @@ fn what_is_in_them() {
             assert!(catalog.contains(&sha1), "{} {name} by SHA-1", case.catalog);
             assert_eq!(catalog.contains(&sha256), case.sha256, "{} {name} by SHA-256", case.catalog);
         }
+        for name in case.members {
+            let file = Path::new(name).file_name().unwrap().to_str().unwrap();
+            let listed = catalog.members().iter().filter_map(|member| member.file.as_deref());
+            assert!(
+                listed.clone().any(|listed| listed.eq_ignore_ascii_case(file)),
+                "{} {name}",
+                case.catalog
+            );
+        }
         // A catalog is no member of itself.
         let error = catalog.check_member("itself", &digests(&loaded.path)).unwrap_err();
         assert_eq!(error.code(), Code(0xE000_024B));

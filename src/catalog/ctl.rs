@@ -120,7 +120,12 @@ fn name_value(pair: &Element<'_>) -> Result<(String, String), CatalogError> {
     let name = reader.expect(tag::BMP_STRING, "a name")?;
     reader.expect(tag::INTEGER, "the flags of a value")?;
     let value = reader.expect(tag::OCTET_STRING, "a value")?;
-    Ok((utf16(name.content, u16::from_be_bytes), utf16(value.content, u16::from_le_bytes)))
+    // One maker of catalogs writes single bytes without a NUL.
+    let text = match std::str::from_utf8(value.content) {
+        Ok(text) if !text.is_empty() && !text.contains('\0') => text.to_owned(),
+        _ => utf16(value.content, u16::from_le_bytes),
+    };
+    Ok((utf16(name.content, u16::from_be_bytes), text))
 }
 
 /// Text up to its NUL.

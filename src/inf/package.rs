@@ -34,6 +34,9 @@ impl CopyFile {
     pub const ABSOLUTE: u32 = 65535;
 }
 
+/// The directory id of the package's own folder in the store.
+const STORE: u32 = 13;
+
 /// Directives that only a full installer can do.
 const LEGACY: [&str; 9] = [
     "DelFiles",
@@ -45,6 +48,24 @@ const LEGACY: [&str; 9] = [
     "UpdateIniFields",
     "Ini2Reg",
     "UpdateAutoBat",
+];
+
+/// Directives that have no effect where they stand, and the section they belong to.
+const ELSEWHERE: [(&str, Role, &str); 14] = [
+    ("AddService", Role::Services, ".Services"),
+    ("DelService", Role::Services, ".Services"),
+    ("AddInterface", Role::Interfaces, ".Interfaces"),
+    ("AddFilter", Role::Filters, ".Filters"),
+    ("AddSoftware", Role::Deferred, ".Software"),
+    ("AddComponent", Role::Deferred, ".Components"),
+    ("AddEventProvider", Role::Deferred, ".Events"),
+    ("KmdfService", Role::Wdf, ".Wdf"),
+    ("UmdfService", Role::Wdf, ".Wdf"),
+    ("ServiceBinary", Role::Services, "that AddService names"),
+    ("ServiceType", Role::Services, "that AddService names"),
+    ("StartType", Role::Services, "that AddService names"),
+    ("KmdfLibraryVersion", Role::Wdf, "that KmdfService names"),
+    ("UmdfLibraryVersion", Role::Wdf, "that UmdfService names"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +281,41 @@ impl Planner<'_> {
         let mut seen = HashSet::new();
         let used = walk.used.into_iter().map(|(_, inf)| inf);
         out.included_infs = used.filter(|inf| seen.insert(fold(inf))).collect();
+        self.check_services(scope, &out);
         Ok(out)
+    }
+
+    /// Says which services name a file that the package does not copy.
+    fn check_services(&mut self, scope: &Scope<'_>, out: &Configuration) {
+        if !out.included_infs.is_empty() {
+            return;
+        }
+        let copied: HashSet<(u32, String)> = out
+            .copy_files
+            .iter()
+            .chain(&out.external_files)
+            .filter_map(|file| {
+                // Files that stay in the store keep the folder they came from.
+                let place = if file.dirid == STORE {
+                    path::join(&[&file.source])?
+                } else {
+                    path::join(&[&file.subdir, &file.target])?
+                };
+                Some((file.dirid, fold(&place)))
+            })
+            .collect();
+        for service in out.services.iter().filter(|service| !service.external) {
+            let Some((dirid, file)) = &service.binary else { continue };
+            // Arguments may follow the program.
+            let program = file.split_once(" -").map_or(file.as_str(), |(program, _)| program);
+            let inbox = program.eq_ignore_ascii_case("WUDFRd.sys");
+            if *dirid != CopyFile::ABSOLUTE && !inbox && !copied.contains(&(*dirid, fold(program))) {
+                let name = &service.name;
+                self.warn(scope, 0, || {
+                    format!("the service {name} runs %{dirid}%\\{program}, which the package does not copy")
+                });
+            }
+        }
     }
 
     fn walk(
@@ -427,6 +482,14 @@ impl Planner<'_> {
             }
             (Role::Install, "REBOOT" | "RESTART") => out.reboot = true,
             _ => {
+                if let Some((name, belongs, section)) =
+                    ELSEWHERE.into_iter().find(|(name, ..)| name.eq_ignore_ascii_case(key))
+                    && belongs != role
+                {
+                    self.warn(scope, line.number(), || {
+                        format!("{name} has no effect here; it belongs into the section {section}")
+                    });
+                }
                 if let Some(name) = LEGACY.into_iter().find(|name| name.eq_ignore_ascii_case(key))
                     && !out.legacy_actions.iter().any(|known| known == name)
                 {
@@ -738,7 +801,7 @@ impl Planner<'_> {
     /// Notes an oddity of the package itself; those of included INFs are their owners' business.
     pub(super) fn warn(&mut self, scope: &Scope<'_>, line: u32, text: impl FnOnce() -> String) {
         if !scope.is_external() && self.warnings.len() < MAX_WARNINGS {
-            let text = format!("line {line}: {}", text());
+            let text = if line == 0 { text() } else { format!("line {line}: {}", text()) };
             if !self.warnings.contains(&text) {
                 self.warnings.push(text);
             }
@@ -1105,6 +1168,23 @@ mod tests {
             })
             .collect();
         assert_eq!(texts, [[r"C:\Windows\System32\x.dll"], [r"%13%\x.dll"]]);
+    }
+
+    #[test]
+    fn findings() {
+        let (_, warnings) = configuration(
+            "[I]\nAddService=a,2,s\nserviceBinary=%12%\\a.sys\n[I.Services]\nAddService=b,2,s\n[s]\n\
+             ServiceBinary=%12%\\b.sys\n[I.HW]\nAddReg=gone\n",
+        );
+        let expected = [
+            "line 15: AddService has no effect here; it belongs into the section .Services",
+            "line 16: ServiceBinary has no effect here; it belongs into the section that AddService names",
+            "line 22: there is no section [gone]",
+            r"the service b runs %12%\b.sys, which the package does not copy",
+        ];
+        let mut sorted = warnings.clone();
+        sorted.sort();
+        assert_eq!(sorted, expected, "{warnings:?}");
     }
 
     #[test]
