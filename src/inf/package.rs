@@ -50,6 +50,9 @@ const LEGACY: [&str; 9] = [
     "UpdateAutoBat",
 ];
 
+/// Directives whose lines look like models lines when they name several lists.
+const DIRECTIVES: [&str; 6] = ["CopyFiles", "AddReg", "DelReg", "BitReg", "Include", "Needs"];
+
 /// Directives that have no effect where they stand, and the section they belong to.
 const ELSEWHERE: [(&str, Role, &str); 14] = [
     ("AddService", Role::Services, ".Services"),
@@ -182,6 +185,7 @@ impl Planner<'_> {
             let mut class = Configuration::default();
             self.walk(scope, section.name(), Role::Class, &mut class, &mut Walk::default())?;
             plan.class_registry = class.driver_registry;
+            plan.class_registry.extend(class.other_registry);
         }
         plan.source_files = std::mem::take(&mut self.source_files);
         plan.cabinets = std::mem::take(&mut self.cabinets);
@@ -203,8 +207,9 @@ impl Planner<'_> {
             let (Some(install), ids) = (fields.first(), fields.get(1..).unwrap_or_default()) else {
                 continue;
             };
-            if install.is_empty() || ids.iter().all(String::is_empty) {
-                // Such lines are directives: some INFs use one section as models and install section.
+            // Some INFs use one section as models and install section: its directives are no models.
+            let directive = DIRECTIVES.iter().any(|name| name.eq_ignore_ascii_case(key));
+            if directive || install.is_empty() || ids.iter().all(String::is_empty) {
                 continue;
             }
             let description = scope.token_text(key, line.number())?;
@@ -1188,12 +1193,22 @@ mod tests {
     }
 
     #[test]
+    fn one_section_for_models_and_installation() {
+        let plan = package(&format!(
+            "[Manufacturer]\nm=I,NTamd64\n[I.NTamd64]\nDevice=I,ID\nAddReg=r,r\n[r]\nHKR,,N\n{FILES}"
+        ));
+        assert_eq!((plan.devices.len(), plan.configurations.len()), (1, 1));
+        assert_eq!(plan.configurations[0].driver_registry.len(), 2);
+    }
+
+    #[test]
     fn class_installation() {
         let plan = package(
-            "[ClassInstall32.NTamd64]\nAddReg=c\n[c]\nHKR,,Icon,,-5\n[ClassInstall32.NTx86]\nAddReg=x\n",
+            "[ClassInstall32.NTamd64]\nAddReg=c\n[c]\nHKR,,Icon,,-5\nHKLM,K,N\n[ClassInstall32.NTx86]\nAddReg=x\n",
         );
         assert!(plan.has_class_install);
-        assert_eq!(plan.class_registry.len(), 1);
+        let roots: Vec<&str> = plan.class_registry.iter().map(|action| action.root.as_str()).collect();
+        assert_eq!(roots, ["HKR", "HKLM"]);
     }
 
     proptest::proptest! {
