@@ -68,13 +68,13 @@ impl Session {
     /// NotApplicable (0xc1500029) when there is no Windows in it; when the file, the image or a
     /// hive cannot be read; a dirty hive without logs unless the environment says to ignore it.
     pub fn open_wim(path: &Path, index: ImageIndex, environment: Environment) -> Result<Self> {
-        let context = || format!("image {} of {}", index.0, path.display());
         let wim = Wim::open(path)?;
-        let image = wim.image(index).context(context)?;
+        let image = wim.image(index)?;
         let source = WimSource { path: path.to_owned(), metadata: image.metadata_hash() };
         let info = wim.images().iter().find(|info| info.index == index.0.get()).cloned();
         let volume = Arc::new(WimVolume(image));
-        Self::open(volume, Some(source), info.as_ref(), environment).context(context)
+        Self::open(volume, Some(source), info.as_ref(), environment)
+            .context(|| format!("image {index} of {}", path.display()))
     }
 
     /// Opens a volume that holds a Windows directory. Such a session can be edited and compared,

@@ -15,6 +15,16 @@ pub enum WimError {
         /// The file.
         path: String,
     },
+    /// The tables that the header names lie behind the end of the file.
+    #[error("{path} is cut off: it ends at byte {length}, its tables reach to byte {needed}")]
+    Truncated {
+        /// The file.
+        path: String,
+        /// Its length.
+        length: u64,
+        /// Where the last table ends.
+        needed: u64,
+    },
     /// A version that was never released, or is newer than this program.
     #[error("{path} has WIM version 0x{version:x}, which is not supported")]
     Version {
@@ -168,6 +178,8 @@ impl From<WimError> for Error {
             WimError::NotWim { .. } => Self::new(ErrorClass::Corrupt, message)
                 .with_code(Code::BAD_FORMAT)
                 .with_hint("name a .wim or .esd file"),
+            WimError::Truncated { .. } => Self::new(ErrorClass::Corrupt, message)
+                .with_hint("fetch or copy the file again: its end is missing"),
             WimError::Version { .. } => Self::new(ErrorClass::Unsupported, message)
                 .with_hint("only the format of Windows Vista and later (version 0x10d00 or 0xe00) is read"),
             WimError::Encrypted { .. } => Self::new(ErrorClass::Unsupported, message)

@@ -90,6 +90,12 @@ impl Wim {
         let context = || format!("while opening {}", path.display());
         let file: Arc<dyn ReadAt> = Arc::new(file);
         let header = Header::read(&*file, &path.display().to_string())?;
+        let tables = [header.blob_table, header.xml, header.integrity];
+        let needed = tables.iter().map(|table| table.offset.saturating_add(table.size)).max().unwrap_or(0);
+        if needed > file.len() {
+            let (path, length) = (path.display().to_string(), file.len());
+            return Err(WimError::Truncated { path, length, needed }.into());
+        }
         let store = Arc::new(Store { file, cache: ChunkCache::new(cache) });
         let xml = read_xml(&store, &header).context(context)?;
         if xml.as_ref().is_some_and(info::is_encrypted) {
@@ -196,6 +202,8 @@ impl Wim {
     /// # Errors
     /// When there is no such image, or its metadata is damaged.
     pub fn image(&self, index: ImageIndex) -> Result<Image> {
+        // An index that does not exist is an error that names file and index itself.
+        self.metadata_entry(index)?;
         let context = || format!("while reading image {index} of {}", self.0.path.display());
         let (hash, bytes) = self.metadata(index).context(context)?;
         let tree = Tree::parse(bytes, index.number()).context(context)?;
