@@ -39,6 +39,11 @@ const TIME_STAMP_INFO: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 16, 1
 /// Nested signatures are siblings; a hostile file could nest them without end.
 const MAX_DEPTH: usize = 4;
 
+/// The most signers and certificates that are looked at: each costs a hash or a power, and real
+/// files have a handful.
+const MAX_SIGNERS: usize = 16;
+const MAX_CERTIFICATES: usize = 256;
+
 /// Digest algorithms of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Hash {
@@ -140,6 +145,9 @@ impl<'a> SignedData<'a> {
             let mut set = set.inside();
             while !set.is_empty() {
                 // Attribute certificates ([0] to [3]) name nobody who signs.
+                if certificates.len() == MAX_CERTIFICATES {
+                    return Err(set.error("the end of the certificates"));
+                }
                 let certificate = set.any("a certificate")?;
                 match certificate.tag {
                     tag::SEQUENCE => certificates.push(Certificate::read(&certificate)?),
@@ -158,6 +166,9 @@ impl<'a> SignedData<'a> {
         let mut set = reader.expect(tag::SET, "the signers")?.inside();
         reader.end("the end of the signed data")?;
         while !set.is_empty() {
+            if signers.len() == MAX_SIGNERS {
+                return Err(set.error("the end of the signers"));
+            }
             signers.push(SignerInfo::read(&set.expect(tag::SEQUENCE, "a signer")?)?);
         }
         check_algorithms(&algorithms, &signers)?;
@@ -296,7 +307,13 @@ impl<'a> SignerInfo<'a> {
     /// Verifies what stands beside the signature: time stamps and further signatures.
     fn verify_unsigned(&self, certificates: &[Certificate<'a>], depth: usize) -> Result<(), CatalogError> {
         let Some(attributes) = &self.unsigned_attributes else { return Ok(()) };
-        for attribute in Attributes::new(attributes) {
+        for (position, attribute) in Attributes::new(attributes).enumerate() {
+            if position == MAX_SIGNERS {
+                return Err(CatalogError::Der {
+                    what: "the end of the unsigned attributes",
+                    offset: attributes.offset as u64,
+                });
+            }
             let (oid, value) = attribute?;
             match oid {
                 COUNTERSIGNATURE => {
