@@ -268,8 +268,8 @@ fn blocks(length: u64) -> Option<u32> {
 
 /// How new slots are found.
 pub(super) trait Slots {
-    /// A slot to use again, if any is to be.
-    fn reuse(&self, file: &Arc<DataFile>) -> Option<u32>;
+    /// A slot to use again, if any is to be. `is_first`: the operation took none yet.
+    fn reuse(&self, file: &Arc<DataFile>, is_first: bool) -> Option<u32>;
 }
 
 /// A stream being changed by one operation: data goes to the file at once, the map changes here
@@ -487,7 +487,8 @@ impl<'a> Draft<'a> {
     }
 
     fn allocate(&mut self, count: u32) -> Result<(u32, u32)> {
-        if let Some(slot) = self.slots.reuse(&self.file) {
+        let is_first = self.reused.is_empty() && self.file.allocated() == self.fresh_from;
+        if let Some(slot) = self.slots.reuse(&self.file, is_first) {
             self.reused.insert(slot);
             return Ok((slot, 1));
         }

@@ -892,11 +892,11 @@ struct Reuse<'a> {
 }
 
 impl Slots for Reuse<'_> {
-    fn reuse(&self, file: &Arc<DataFile>) -> Option<u32> {
+    fn reuse(&self, file: &Arc<DataFile>, is_first: bool) -> Option<u32> {
         if self.state.is_savepoint_open() {
             return None;
         }
-        file.reuse(self.era, || self.state.live_slots(file.node()))
+        file.reuse(self.era, is_first.then_some(|| self.state.live_slots(file.node())))
     }
 }
 

@@ -221,8 +221,13 @@ impl DataFile {
     /// A slot that nothing refers to, when there are so many that one may be used again.
     ///
     /// Only the overlay's one writer calls this, with no savepoint open; `live` are the slots of
-    /// the state that the journal's last record describes.
-    pub(super) fn reuse(self: &Arc<Self>, era: u64, live: impl FnOnce() -> HashSet<u32>) -> Option<u32> {
+    /// the state that the journal's last record describes. An operation gives them for its first
+    /// slot only: those it took since are not among them.
+    pub(super) fn reuse(
+        self: &Arc<Self>,
+        era: u64,
+        live: Option<impl FnOnce() -> HashSet<u32>>,
+    ) -> Option<u32> {
         let allocated = self.allocated();
         if self.shared.retention == Retention::Everything || allocated <= SPARE_SLOTS {
             return None;
@@ -235,7 +240,7 @@ impl DataFile {
         // A second holder is a snapshot. It may refer to any slot but those that were found free
         // before it was taken.
         if free.slots.is_empty() && Arc::strong_count(self) == 1 {
-            let live = live();
+            let live = live?();
             let dead = allocated.saturating_sub(u32::try_from(live.len()).unwrap_or(u32::MAX));
             if dead <= SPARE_SLOTS.max(allocated / 4) {
                 return None;
