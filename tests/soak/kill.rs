@@ -54,11 +54,13 @@ pub(crate) fn run(effort: Effort) -> Result<String> {
         let mut child = transom::add(folder, "install.wim:1", "victim").spawn()?;
         // Most kills fall into the commit: they wait until the file grows.
         let part = random.below(1000) as f64 / 1000.0;
-        if random.one_in(5) {
-            std::thread::sleep(timing.before_commit.mul_f64(part));
-        } else {
-            wait_for_growth(&wim, old.len() as u64, &mut child)?;
-            std::thread::sleep(timing.commit.mul_f64(part));
+        match random.below(6) {
+            0 => std::thread::sleep(timing.before_commit.mul_f64(part)),
+            1 => wait(&mut child, || Ok(header(&wim)? != old[..HEADER]))?,
+            _ => {
+                wait(&mut child, || Ok(fs::metadata(&wim)?.len() != old.len() as u64))?;
+                std::thread::sleep(timing.commit.mul_f64(part));
+            }
         }
         if child.try_wait()?.is_some() {
             counts.finished += 1;
@@ -98,7 +100,7 @@ impl Timing {
     fn of_a_whole_run(folder: &Path, wim: &Path, length: u64) -> Result<Self> {
         let begin = Instant::now();
         let mut child = transom::add(folder, "install.wim:1", "victim").spawn()?;
-        wait_for_growth(wim, length, &mut child)?;
+        wait(&mut child, || Ok(fs::metadata(wim)?.len() != length))?;
         let before_commit = begin.elapsed();
         let output = child.wait_with_output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -106,13 +108,20 @@ impl Timing {
     }
 }
 
-fn wait_for_growth(wim: &Path, length: u64, child: &mut Child) -> Result<()> {
+/// Waits until something is so, or the process ends.
+fn wait(child: &mut Child, is_so: impl Fn() -> Result<bool>) -> Result<()> {
     let begin = Instant::now();
-    while fs::metadata(wim)?.len() == length && child.try_wait()?.is_none() {
+    while !is_so()? && child.try_wait()?.is_none() {
         ensure!(begin.elapsed() < Duration::from_secs(120), "the process neither writes nor ends");
-        std::thread::sleep(Duration::from_micros(200));
+        std::thread::sleep(Duration::from_micros(100));
     }
     Ok(())
+}
+
+fn header(wim: &Path) -> Result<[u8; HEADER]> {
+    let mut header = [0; HEADER];
+    File::open(wim)?.read_exact_at(&mut header, 0)?;
+    Ok(header)
 }
 
 /// Whether the WIM is new; fails when it is neither old nor new.
@@ -123,12 +132,10 @@ fn judge(
     new_listing: &Listing,
     counts: &mut Counts,
 ) -> Result<bool> {
-    let mut header = [0; HEADER];
-    let file = File::open(wim)?;
-    file.read_exact_at(&mut header, 0)?;
     listing::verify(wim)?;
     let found = Listing::of(wim, 1)?;
-    if header == old[..HEADER] {
+    if header(wim)? == old[..HEADER] {
+        let file = File::open(wim)?;
         let mut body = vec![0; old.len() - HEADER];
         file.read_exact_at(&mut body, HEADER as u64)?;
         ensure!(body == old[HEADER..], "the header is old, but bytes before the old end changed");
