@@ -360,7 +360,18 @@ fn overwriting_again_and_again_does_not_grow() {
     for turn in 0..2000_usize {
         let now = write(turn * 7919 % 290_000, turn as u8, 1 + turn % 9_000);
         if turn % 500 == 250 {
-            held.push((overlay.open(file, DATA, &[]).unwrap(), now));
+            held.push((overlay.open(file, DATA, &[]).unwrap(), now.clone()));
+        }
+        if turn % 100 == 99 {
+            // A process killed now would leave this.
+            let copy = tempfile::tempdir().unwrap();
+            for entry in std::fs::read_dir(setup.directory.path()).unwrap() {
+                let entry = entry.unwrap();
+                std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+            }
+            let clock = Arc::new(FixedClock(NOW));
+            let replayed = Overlay::replay(Arc::new(base()), Scratch::at(copy.path()), clock).unwrap();
+            assert!(content(&replayed, file) == now);
         }
         if turn % 500 == 400 {
             for (snapshot, expected) in held.drain(..) {

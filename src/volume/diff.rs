@@ -242,7 +242,7 @@ pub(super) fn changed_ranges(extents: &super::extent::Extents, length: u64) -> V
         let start = u64::from(run.block) * BLOCK;
         start..start + u64::from(run.count) * BLOCK
     });
-    let mut ranges: Vec<Range<u64>> = staged.chain([extents.visible..length]).collect();
+    let mut ranges: Vec<Range<u64>> = staged.chain(std::iter::once(extents.visible..length)).collect();
     ranges.sort_unstable_by_key(|range| range.start);
     let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
     for range in ranges {

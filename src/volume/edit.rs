@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::diff::changed_ranges;
 use super::extent::{Content, Extents};
-use super::state::{Found, StreamState};
+use super::record::StreamState;
+use super::state::Found;
 use super::{Overlay, VolumeError};
 use crate::base::{BlobHash, Node, NodeId, Result};
 use crate::io::ReadAt;

@@ -602,3 +602,63 @@ impl ReadAt for Snapshot {
         read_extents(&self.extents, self.file.as_deref(), self.source.as_deref(), buffer, offset)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_a_map_of_blocks(
+            changes in proptest::collection::vec((0u32..40, 1u32..9, any::<bool>()), 1..60)
+        ) {
+            let mut runs = Runs::default();
+            let mut model = [None; 64];
+            let mut next = 0;
+            for (block, count, is_cut) in changes {
+                if is_cut {
+                    runs.cut(block);
+                    model[block as usize..].fill(None);
+                } else {
+                    // Sometimes the slots continue those before.
+                    let slot = if block % 2 == 0 { next } else { next + 5 };
+                    next = slot + count;
+                    runs.insert(Run { block, slot, count });
+                    for (place, slot) in model[block as usize..].iter_mut().zip(slot..slot + count) {
+                        *place = Some(slot);
+                    }
+                }
+                let found: Vec<Option<u32>> = (0..64).map(|block| runs.slot(block)).collect();
+                prop_assert_eq!(found.as_slice(), model.as_slice());
+                let slice = runs.as_slice();
+                prop_assert!(slice.iter().all(|run| run.count > 0));
+                prop_assert!(slice.windows(2).all(|pair| pair[0].end() <= pair[1].block));
+                prop_assert_eq!(runs.slots().count(), model.iter().flatten().count());
+            }
+        }
+    }
+
+    #[test]
+    fn records_that_do_not_fit_are_refused() {
+        let good = DataChange { cut: 0, length: 40_000, visible: 0, runs: Vec::new(), tail: None };
+        let run = |block, slot, count| vec![Run { block, slot, count }];
+        let tail = |block, filled| Some(Tail { block, filled });
+        assert_eq!(good.apply(&mut Extents::default()).unwrap(), 40_000);
+        for bad in [
+            DataChange { length: u64::MAX, ..good.clone() },
+            DataChange { cut: u64::MAX, ..good.clone() },
+            DataChange { visible: 1, ..good.clone() },
+            DataChange { runs: run(0, 0, 0), ..good.clone() },
+            DataChange { runs: run(1, 0, 2), ..good.clone() },
+            DataChange { runs: run(u32::MAX, 0, 1), ..good.clone() },
+            DataChange { runs: run(0, u32::MAX, 1), ..good.clone() },
+            DataChange { tail: tail(2, 0), ..good.clone() },
+            DataChange { tail: tail(0, 32_769), ..good.clone() },
+        ] {
+            let refused = bad.apply(&mut Extents::default());
+            assert!(matches!(refused, Err(VolumeError::BadRecord { .. })), "{bad:?}");
+        }
+    }
+}

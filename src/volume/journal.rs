@@ -164,6 +164,12 @@ impl Journal {
     fn failed(&self, error: &std::io::Error) -> Error {
         Error::io(self.path.display(), error)
     }
+
+    /// Lets writing fail from now on, or work again.
+    #[cfg(test)]
+    pub(super) fn set_writable(&mut self, writable: bool) {
+        self.file = File::options().read(true).write(writable).open(&self.path).unwrap();
+    }
 }
 
 /// Whether a record could be applied.
@@ -204,4 +210,56 @@ fn read_header(file: &File, size: u64, identity: &[u8], scratch: &Scratch) -> Re
         return Err(VolumeError::OtherBase.into());
     }
     Ok(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(scratch: &Scratch) -> Vec<Record> {
+        let mut records = Vec::new();
+        Journal::replay(scratch, b"base", |record| {
+            records.push(record.clone());
+            Ok(Applied::Fits)
+        })
+        .unwrap();
+        records
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_byte_ends_the_log_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let scratch = Scratch::at(directory.path());
+        let path = directory.path().join(NAME);
+        let mut journal = Journal::create(&scratch, b"base").unwrap();
+        let records =
+            [Record::Begin(1), Record::Changes(vec![Change::Descriptor([7; 40].into())]), Record::Abort(1)];
+        let mut ends = vec![journal.end];
+        for record in &records {
+            journal.append(record).unwrap();
+            ends.push(journal.end);
+        }
+        let whole = std::fs::read(&path).unwrap();
+        let start = ends[0] as usize;
+        for at in start..whole.len() {
+            let good = ends.iter().filter(|end| **end <= at as u64).count() - 1;
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert_eq!(read_all(&scratch), records[..good], "cut at {at}");
+            assert_eq!(std::fs::metadata(&path).unwrap().len(), ends[good]);
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            std::fs::write(&path, &flipped).unwrap();
+            assert_eq!(read_all(&scratch), records[..good], "flipped at {at}");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(read_all(&scratch), records);
+        // What does not fit ends the log, too.
+        let mut count = 0;
+        Journal::replay(&scratch, b"base", |_| {
+            count += 1;
+            Ok(if count < 3 { Applied::Fits } else { Applied::DoesNotFit })
+        })
+        .unwrap();
+        assert_eq!(read_all(&scratch), records[..2]);
+    }
 }

@@ -14,6 +14,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod delta;
 mod diff;
 mod edit;
 mod error;
@@ -21,7 +22,9 @@ mod extent;
 mod journal;
 pub mod memory;
 mod names;
+mod operation;
 mod overlay;
+mod record;
 mod state;
 mod store;
 mod wim;

@@ -8,13 +8,15 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::extent::{Content, Draft, Extents, Slots, Snapshot};
+use super::delta::Entry;
+use super::extent::{Content, Draft, Extents, Snapshot};
 use super::journal::{Applied, Durability, Journal, Record as JournalRecord};
-use super::names::{check_name, check_stream_name, no_name, short_name_fault, short_name_fits};
-use super::state::{Change, Entry, Found, Record, State, Times};
+use super::names::{check_stream_name, short_name_fault};
+use super::operation::{Existing, Operation, Pins, STRUCTURAL};
+use super::state::{Change, Found, State};
 use super::store::{DataFile, Retention, Store};
 use super::{Name, NewData, Volume, VolumeError};
-use crate::base::security::{Descriptor, Ownership, inherit};
+use crate::base::security::{Descriptor, Ownership};
 use crate::base::{
     DirEntry, Error, FileAttributes, FileTime, Node, NodeId, NodeKind, ReparseHeader, Result, StreamKind,
     TaggedItem, WinName, WinPath, name,
@@ -23,11 +25,6 @@ use crate::io::{Clock, ReadAt, Scratch};
 
 /// Most names that NTFS gives a file.
 const MAX_LINKS: usize = 1024;
-/// Most reparse data: 16 KiB with its header of 8 bytes.
-const MAX_REPARSE_DATA: usize = 16 * 1024 - 8;
-/// Attributes that say what a node is, and are not set at will.
-const STRUCTURAL: FileAttributes =
-    FileAttributes::DIRECTORY.union(FileAttributes::REPARSE_POINT).union(FileAttributes::ENCRYPTED);
 
 /// How an overlay works.
 #[derive(Clone, Copy, Debug)]
@@ -55,10 +52,10 @@ impl Default for OverlayOptions {
 /// All methods take `&self` (locks are inside), so a mount can share it. Every operation is in the
 /// journal when it returns; one that fails has changed nothing.
 pub struct Overlay {
-    base: Arc<dyn Volume>,
+    pub(super) base: Arc<dyn Volume>,
     clock: Arc<dyn Clock>,
-    options: OverlayOptions,
-    store: Store,
+    pub(super) options: OverlayOptions,
+    pub(super) store: Store,
     state: RwLock<State>,
     writer: Mutex<Writer>,
 }
@@ -67,9 +64,27 @@ struct Writer {
     journal: Journal,
     // Set when it is unknown what the journal holds.
     failed: Option<String>,
+    // Ends of rolled-back savepoints that the journal did not take yet.
+    owed: Vec<JournalRecord>,
     // Counts the openings and closings of savepoints.
     era: u64,
     pins: HashMap<NodeId, u32>,
+}
+
+impl Writer {
+    /// Appends a record, after those that are owed.
+    fn append(&mut self, record: &JournalRecord) -> Result<()> {
+        self.settle()?;
+        self.journal.append(record)
+    }
+
+    fn settle(&mut self) -> Result<()> {
+        while let Some(record) = self.owed.first() {
+            self.journal.append(record)?;
+            self.owed.remove(0);
+        }
+        Ok(())
+    }
 }
 
 /// A state to go back to. Closed by [`Overlay::commit_savepoint`] or [`Overlay::rollback`]; closing
@@ -171,7 +186,7 @@ impl Overlay {
         journal: Journal,
     ) -> Self {
         let store = Store::new(scratch, options.retention);
-        let writer = Writer { journal, failed: None, era: 0, pins: HashMap::new() };
+        let writer = Writer { journal, failed: None, owed: Vec::new(), era: 0, pins: HashMap::new() };
         Self { base, clock, options, store, state: RwLock::new(state), writer: Mutex::new(writer) }
     }
 
@@ -213,7 +228,9 @@ impl Overlay {
     /// # Errors
     /// When the system fails to write.
     pub fn sync(&self) -> Result<()> {
-        self.writer()?.journal.sync()
+        let mut writer = self.writer()?;
+        writer.settle()?;
+        writer.journal.sync()
     }
 
     // --- Names ---
@@ -650,7 +667,7 @@ impl Overlay {
     pub fn savepoint(&self) -> Result<Savepoint> {
         let mut writer = self.writer()?;
         let id = self.read().next_savepoint();
-        writer.journal.append(&JournalRecord::Begin(id))?;
+        writer.append(&JournalRecord::Begin(id))?;
         writer.era += 1;
         self.modify().begin_savepoint(id);
         self.flush(&mut writer)?;
@@ -660,32 +677,38 @@ impl Overlay {
     /// Keeps what was done since the savepoint.
     ///
     /// # Errors
-    /// When the savepoint is closed already, or the journal cannot be written.
+    /// When the savepoint is closed already, or the journal cannot be written; in the latter case
+    /// everything done since stays to be seen, but a replay undoes it.
     pub fn commit_savepoint(&self, savepoint: Savepoint) -> Result<()> {
-        self.close_savepoint(&savepoint, JournalRecord::Commit(savepoint.0), State::commit_savepoint)
-    }
-
-    /// Undoes what was done since the savepoint, file data included.
-    ///
-    /// # Errors
-    /// When the savepoint is closed already, or the journal cannot be written.
-    pub fn rollback(&self, savepoint: Savepoint) -> Result<()> {
-        self.close_savepoint(&savepoint, JournalRecord::Abort(savepoint.0), State::rollback_savepoint)
-    }
-
-    fn close_savepoint(
-        &self,
-        savepoint: &Savepoint,
-        record: JournalRecord,
-        close: impl FnOnce(&mut State, u64) -> Result<Vec<NodeId>, VolumeError>,
-    ) -> Result<()> {
         let mut writer = self.writer()?;
         self.read().check_savepoint(savepoint.0)?;
-        writer.journal.append(&record)?;
+        writer.append(&JournalRecord::Commit(savepoint.0))?;
         writer.era += 1;
-        let settled = close(&mut self.modify(), savepoint.0)?;
+        let settled = self.modify().commit_savepoint(savepoint.0)?;
         self.discard(&settled);
         self.flush(&mut writer)
+    }
+
+    /// Undoes what was done since the savepoint, file data included. This works on a full disk,
+    /// too: a journal that ends inside the savepoint says the same, and the record of its end is
+    /// written before any other.
+    ///
+    /// # Errors
+    /// When the savepoint is closed already.
+    pub fn rollback(&self, savepoint: Savepoint) -> Result<()> {
+        let mut writer = self.writer()?;
+        let settled = {
+            let mut state = self.modify();
+            state.rollback_savepoint(savepoint.0)?
+        };
+        writer.era += 1;
+        writer.owed.push(JournalRecord::Abort(savepoint.0));
+        self.discard(&settled);
+        // Failing is no harm, as said above.
+        match writer.settle() {
+            Ok(()) => self.flush(&mut writer),
+            Err(_) => Ok(()),
+        }
     }
 
     // --- Inside ---
@@ -724,16 +747,7 @@ impl Overlay {
             // Only the holder of the writer's lock changes the state, so this lock may be held
             // while data is staged: readers share it and nobody else wants it.
             let state = self.read();
-            let mut operation = Operation {
-                overlay: self,
-                state: &state,
-                era: writer.era,
-                now: self.clock.now(),
-                changes: Vec::new(),
-                files: Vec::new(),
-                created: 0,
-                descriptors: Vec::new(),
-            };
+            let mut operation = Operation::new(self, &state, writer.era, self.clock.now());
             let result = plan(&mut operation, &Pins(&writer.pins))?;
             (result, operation.changes, operation.files)
         };
@@ -754,7 +768,7 @@ impl Overlay {
         let mut state = self.modify();
         state.begin_record();
         let done = state.apply(&*self.base, changes).map_err(Error::from);
-        if let Err(error) = done.and_then(|()| writer.journal.append(&record)) {
+        if let Err(error) = done.and_then(|()| writer.append(&record)) {
             state.rollback_frame();
             return Err(error);
         }
@@ -863,463 +877,49 @@ impl Volume for Overlay {
 /// No change happens while this lives.
 pub(super) struct Frozen<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, Writer>);
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Existing {
-    Refuse,
-    Replace,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::FixedClock;
+    use crate::volume::memory::MemoryVolume;
 
-/// Which nodes are open somewhere.
-struct Pins<'a>(&'a HashMap<NodeId, u32>);
-
-/// One operation being worked out: checks read the state as it was before, and what is to happen
-/// collects in `changes`.
-struct Operation<'a> {
-    overlay: &'a Overlay,
-    state: &'a State,
-    era: u64,
-    now: FileTime,
-    changes: Vec<Change>,
-    files: Vec<Arc<DataFile>>,
-    created: u64,
-    // Descriptors that this operation introduces.
-    descriptors: Vec<Box<[u8]>>,
-}
-
-struct Reuse<'a> {
-    state: &'a State,
-    era: u64,
-}
-
-impl Slots for Reuse<'_> {
-    fn reuse(&self, file: &Arc<DataFile>, is_first: bool) -> Option<u32> {
-        if self.state.is_savepoint_open() {
-            return None;
-        }
-        file.reuse(self.era, is_first.then_some(|| self.state.live_slots(file.node())))
-    }
-}
-
-impl Operation<'_> {
-    fn record(&self, node: NodeId) -> Result<Record> {
-        Ok(self.state.record(&*self.overlay.base, node)?)
+    fn replayed(directory: &tempfile::TempDir) -> Overlay {
+        let clock = Arc::new(FixedClock(FileTime(1)));
+        Overlay::replay(Arc::new(MemoryVolume::new()), Scratch::at(directory.path()), clock).unwrap()
     }
 
-    /// The record of a directory that can hold entries.
-    fn directory(&self, node: NodeId) -> Result<Record> {
-        let record = self.record(node)?;
-        if !record.holds_entries() {
-            return Err(VolumeError::NotADirectory { path: self.path(node) }.into());
-        }
-        Ok(record)
+    fn names(overlay: &Overlay) -> Vec<String> {
+        overlay.entries(overlay.root()).unwrap().iter().map(|entry| entry.name.to_string()).collect()
     }
 
-    fn lookup(&self, directory: NodeId, name: &[u16]) -> Result<Option<DirEntry>> {
-        Ok(self.state.lookup(&*self.overlay.base, directory, name)?)
-    }
+    #[test]
+    fn a_journal_that_takes_nothing_undoes_operations_and_lets_roll_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(FixedClock(FileTime(1)));
+        let scratch = Scratch::at(directory.path());
+        let overlay = Overlay::new(Arc::new(MemoryVolume::new()), scratch, clock).unwrap();
+        let create = |name: &str| overlay.create(overlay.root(), &name.into(), NodeKind::Directory);
+        create("before").unwrap();
+        let savepoint = overlay.savepoint().unwrap();
+        let inside = create("inside").unwrap();
+        overlay.writer().unwrap().journal.set_writable(false);
+        assert!(create("refused").is_err());
+        // The descriptor that came with it is not counted either.
+        assert!(overlay.set_security(inside, None).is_err());
+        assert_eq!(names(&overlay), ["before", "inside"]);
+        overlay.rollback(savepoint).unwrap();
+        assert_eq!(names(&overlay), ["before"]);
+        assert!(create("refused").is_err());
+        assert_eq!(names(&overlay), ["before"]);
 
-    fn entries(&self, directory: NodeId) -> Result<Vec<DirEntry>> {
-        Ok(self.state.entries(&*self.overlay.base, directory)?)
-    }
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::copy(directory.path().join("journal"), copy.path().join("journal")).unwrap();
+        assert_eq!(names(&replayed(&copy)), ["before"]);
 
-    /// The entry of a name, which must be there.
-    fn entry(&self, directory: NodeId, name: &[u16]) -> Result<DirEntry> {
-        self.directory(directory)?;
-        match self.lookup(directory, name)? {
-            Some(entry) => Ok(entry),
-            None => Err(VolumeError::NotFound { path: self.path_in(directory, name) }.into()),
-        }
-    }
-
-    /// Checks that a name is valid and free in a directory.
-    fn check_free(&self, directory: NodeId, name: &WinName) -> Result<Record> {
-        let record = self.directory(directory)?;
-        check_name(name.units())?;
-        if self.lookup(directory, name.units())?.is_some() {
-            return Err(VolumeError::Exists { path: self.path_in(directory, name.units()) }.into());
-        }
-        Ok(record)
-    }
-
-    /// The path of a node, for messages.
-    fn path(&self, node: NodeId) -> String {
-        let mut names = Vec::new();
-        let mut at = node;
-        while at != self.overlay.base.root() && names.len() < 128 {
-            match self.state.links(&*self.overlay.base, at).unwrap_or_default().into_iter().next() {
-                Some((directory, entry)) => {
-                    names.push(entry.name);
-                    at = directory;
-                }
-                None => return format!("the file {:#x}", node.0),
-            }
-        }
-        names.into_iter().rev().collect::<WinPath>().to_string()
-    }
-
-    fn path_in(&self, directory: NodeId, name: &[u16]) -> String {
-        if directory == self.overlay.base.root() {
-            return name::display(name);
-        }
-        format!("{}\\{}", self.path(directory), name::display(name))
-    }
-
-    fn set_entry(&mut self, directory: NodeId, name: &[u16], entry: Option<Entry>) {
-        self.changes.push(Change::Entry { directory, name: Name::from(name), entry });
-    }
-
-    /// Takes a name away; a node that is open somewhere outlives its last one.
-    fn unlink(&mut self, directory: NodeId, entry: &DirEntry, pinned: &Pins<'_>) {
-        if pinned.0.contains_key(&entry.node) && !self.state.is_kept(entry.node) {
-            self.changes.push(Change::Keep { node: entry.node });
-        }
-        self.set_entry(directory, entry.name.units(), None);
-    }
-
-    /// A directory whose entries change gets a new write time, as on NTFS.
-    fn touch_directory(&mut self, directory: NodeId) {
-        self.changes.push(Change::Touch { directory, write: self.now });
-    }
-
-    /// A node whose data changes gets a new write time, a file the archive bit too.
-    fn touch_data(&mut self, node: NodeId, record: &Record) {
-        if record.kind() == NodeKind::File {
-            self.set_attributes(node, record.attributes, record.attributes | FileAttributes::ARCHIVE);
-        }
-        self.changes.push(Change::Times { node, creation: None, access: None, write: Some(self.now) });
-    }
-
-    fn set_attributes(&mut self, node: NodeId, old: FileAttributes, new: FileAttributes) {
-        let attributes = if new == FileAttributes::NORMAL { new } else { new - FileAttributes::NORMAL };
-        if attributes != old {
-            self.changes.push(Change::Attributes { node, attributes });
-        }
-    }
-
-    /// The number of a descriptor, introducing it when it is new.
-    fn descriptor(&mut self, bytes: &[u8]) -> u32 {
-        let (known, next) = self.state.descriptor_number(bytes);
-        if let Some(number) = known {
-            return number;
-        }
-        let here = self.descriptors.iter().position(|descriptor| **descriptor == *bytes);
-        let position = here.unwrap_or_else(|| {
-            self.descriptors.push(bytes.into());
-            self.changes.push(Change::Descriptor(bytes.into()));
-            self.descriptors.len() - 1
-        });
-        next + position as u32
-    }
-
-    fn new_node(&mut self, attributes: FileAttributes, times: Times, security: Option<&[u8]>) -> NodeId {
-        let descriptor = security.map(|bytes| self.descriptor(bytes));
-        let node = self.state.next_node(self.created);
-        self.created += 1;
-        self.changes.push(Change::Create { node, attributes, times, descriptor });
-        node
-    }
-
-    fn create(&mut self, directory: NodeId, name: &WinName, kind: NodeKind) -> Result<NodeId> {
-        let parent = self.check_free(directory, name)?;
-        let security = inherit(parent.security.as_deref(), kind, &self.overlay.options.ownership)?;
-        // Below a compressed directory everything new is compressed.
-        let attributes = parent.attributes & FileAttributes::COMPRESSED
-            | match kind {
-                NodeKind::Directory => FileAttributes::DIRECTORY,
-                NodeKind::File => FileAttributes::ARCHIVE,
-            };
-        let times = Times { creation: self.now, access: self.now, write: self.now };
-        let node = self.new_node(attributes, times, Some(&security));
-        self.set_entry(directory, name.units(), Some(Entry { node, short_name: None }));
-        self.touch_directory(directory);
-        Ok(node)
-    }
-
-    fn rename(
-        &mut self,
-        from: NodeId,
-        name: &[u16],
-        to: NodeId,
-        new_name: &WinName,
-        existing: Existing,
-        pinned: &Pins<'_>,
-    ) -> Result<()> {
-        let entry = self.entry(from, name)?;
-        self.directory(to)?;
-        check_name(new_name.units())?;
-        let record = self.record(entry.node)?;
-        let target = self.lookup(to, new_name.units())?;
-        let is_same_entry = |target: &DirEntry| from == to && target.name == entry.name;
-        if let Some(target) = target.filter(|target| !is_same_entry(target)) {
-            if existing == Existing::Refuse {
-                return Err(VolumeError::Exists { path: self.path_in(to, new_name.units()) }.into());
-            }
-            if target.node == entry.node {
-                return Ok(());
-            }
-            self.check_replaceable(&record, &target)?;
-            self.unlink(to, &target, pinned);
-        } else if from == to && entry.name == *new_name {
-            return Ok(());
-        }
-        if record.kind() == NodeKind::Directory {
-            self.check_not_below(entry.node, to)?;
-        }
-        let short_name = match &entry.short_name {
-            // Another spelling of the same name.
-            Some(short_name) if name::same(entry.name.units(), new_name.units()) => Some(short_name),
-            Some(short_name) if short_name_fits(new_name.units(), short_name.units()) => Some(short_name),
-            _ => None,
-        };
-        let short_name = match short_name {
-            Some(short_name) => self
-                .lookup(to, short_name.units())?
-                .is_none_or(|taken| is_same_entry(&taken))
-                .then(|| Name::from(short_name.units())),
-            None => None,
-        };
-        self.set_entry(from, entry.name.units(), None);
-        self.set_entry(to, new_name.units(), Some(Entry { node: entry.node, short_name }));
-        self.touch_directory(from);
-        if to != from {
-            self.touch_directory(to);
-        }
-        Ok(())
-    }
-
-    fn check_replaceable(&self, record: &Record, target: &DirEntry) -> Result<()> {
-        let old = self.record(target.node)?;
-        let path = || self.path(target.node);
-        match (record.kind(), old.kind()) {
-            (NodeKind::File, NodeKind::Directory) => Err(VolumeError::IsADirectory { path: path() }.into()),
-            (NodeKind::Directory, NodeKind::File) => Err(VolumeError::NotADirectory { path: path() }.into()),
-            _ if old.holds_entries() && !self.entries(target.node)?.is_empty() => {
-                Err(VolumeError::NotEmpty { path: path() }.into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that `directory` is neither `node` nor below it.
-    fn check_not_below(&self, node: NodeId, directory: NodeId) -> Result<()> {
-        let mut at = directory;
-        loop {
-            if at == node {
-                return Err(VolumeError::IntoItself { path: self.path(node) }.into());
-            }
-            match self.state.links(&*self.overlay.base, at)?.into_iter().next() {
-                Some((parent, _)) => at = parent,
-                None => return Ok(()),
-            }
-        }
-    }
-
-    fn stream<'r>(
-        &self,
-        node: NodeId,
-        record: &'r Record,
-        kind: StreamKind,
-        stream: &[u16],
-    ) -> Result<(u16, &'r super::state::StreamState)> {
-        match record.find_stream(kind, stream) {
-            Some(found) => Ok(found),
-            None if record.kind() == NodeKind::Directory && stream.is_empty() => {
-                Err(VolumeError::IsADirectory { path: self.path(node) }.into())
-            }
-            None => {
-                Err(VolumeError::NoStream { path: self.path(node), stream: name::display(stream) }.into())
-            }
-        }
-    }
-
-    fn add_stream(&mut self, node: NodeId, record: &Record, stream: &[u16]) -> Result<u16> {
-        check_stream_name(stream)?;
-        let position = u16::try_from(record.streams.len())
-            .map_err(|_| VolumeError::TooLarge { path: self.path(node), length: u64::from(u16::MAX) })?;
-        let name = Name::from(stream);
-        self.changes.push(Change::AddStream { node, position, kind: StreamKind::Data, name });
-        Ok(position)
-    }
-
-    /// Stages data of one stream on top of `extents`.
-    fn stage(
-        &mut self,
-        node: NodeId,
-        position: u16,
-        kind: StreamKind,
-        extents: Extents,
-        length: u64,
-        change: impl FnOnce(&mut Draft<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let slots = Reuse { state: self.state, era: self.era };
-        let file = self.overlay.store.file(node)?;
-        let mut draft = Draft::new(file, &slots, &*self.overlay.base, extents, length);
-        change(&mut draft)?;
-        if kind == StreamKind::Reparse && draft.length() > MAX_REPARSE_DATA as u64 {
-            return Err(VolumeError::TooLarge { path: self.path(node), length: draft.length() }.into());
-        }
-        let (change, file) = draft.finish();
-        if !change.is_nothing(length) {
-            self.changes.push(Change::Data { node, position, change });
-            self.files.push(file);
-        }
-        Ok(())
-    }
-
-    fn stage_new(
-        &mut self,
-        node: NodeId,
-        position: u16,
-        kind: StreamKind,
-        extents: Extents,
-        length: u64,
-        data: &NewData,
-    ) -> Result<()> {
-        let path = self.path(node);
-        self.stage(node, position, kind, extents, length, |draft| apply_data(draft, data, &path))
-    }
-
-    fn supersede(
-        &mut self,
-        directory: NodeId,
-        name: &WinName,
-        data: &NewData,
-        pinned: &Pins<'_>,
-    ) -> Result<NodeId> {
-        self.directory(directory)?;
-        let Some(entry) = self.lookup(directory, name.units())? else {
-            let node = self.create(directory, name, NodeKind::File)?;
-            self.stage_new(node, 0, StreamKind::Data, Extents::default(), 0, data)?;
-            return Ok(node);
-        };
-        let old = self.record(entry.node)?;
-        if old.kind() == NodeKind::Directory {
-            return Err(VolumeError::IsADirectory { path: self.path(entry.node) }.into());
-        }
-        let dropped = STRUCTURAL | FileAttributes::SPARSE_FILE | FileAttributes::NORMAL;
-        let attributes = (old.attributes - dropped) | FileAttributes::ARCHIVE;
-        let times = Times { creation: old.times.creation, access: self.now, write: self.now };
-        let node = self.new_node(attributes, times, old.security.as_deref());
-        if let NewData::Patch { .. } = data {
-            let (_, found) = self.stream(entry.node, &old, StreamKind::Data, &[])?;
-            self.stage_patch(node, entry.node, found, data)?;
-        } else {
-            self.stage_new(node, 0, StreamKind::Data, Extents::default(), 0, data)?;
-        }
-        self.unlink(directory, &entry, pinned);
-        let entry_of_new = Entry { node, ..Entry::of(&entry) };
-        self.set_entry(directory, entry.name.units(), Some(entry_of_new));
-        self.touch_directory(directory);
-        Ok(node)
-    }
-
-    /// Begins a new node's data as another node's, then patches it.
-    fn stage_patch(
-        &mut self,
-        node: NodeId,
-        old: NodeId,
-        found: &super::state::StreamState,
-        data: &NewData,
-    ) -> Result<()> {
-        let staged = match &found.content {
-            Content::Base(_) => None,
-            Content::Staged(extents) => Some(extents),
-        };
-        let source = match (&found.content, staged) {
-            (Content::Base(source), _) => Some(Arc::clone(source)),
-            (_, Some(extents)) => extents.source.clone(),
-            _ => None,
-        };
-        let length = source.as_ref().map_or(0, |source| source.length);
-        let content = match source {
-            Some(source) => {
-                let content = Change::Content { node, position: 0, source: Some((*source).clone()) };
-                self.changes.push(content);
-                Content::Base(source)
-            }
-            None => Content::empty(),
-        };
-        let path = self.path(old);
-        let old_file = staged.map(|_| self.overlay.store.file(old)).transpose()?;
-        self.stage(node, 0, StreamKind::Data, content.extents(), length, |draft| {
-            if let Some((extents, file)) = staged.zip(old_file.as_deref()) {
-                draft.copy_staged(extents, file, found.length)?;
-            }
-            apply_data(draft, data, &path)
-        })
-    }
-
-    fn set_reparse(&mut self, node: NodeId, reparse: Option<(ReparseHeader, &[u8])>) -> Result<()> {
-        let record = self.record(node)?;
-        let stream = record.find_stream(StreamKind::Reparse, &[]).map(|(position, _)| position);
-        let Some((header, data)) = reparse else {
-            if let Some(position) = stream {
-                self.changes.push(Change::RemoveStream { node, position });
-            }
-            let plain = record.kind() == NodeKind::File
-                && !record.streams.iter().any(|stream| {
-                    stream.name.is_empty() && matches!(stream.kind, StreamKind::Data | StreamKind::Encrypted)
-                });
-            if plain {
-                let (position, kind) = (0, StreamKind::Data);
-                self.changes.push(Change::AddStream { node, position, kind, name: no_name() });
-            }
-            self.changes.push(Change::Reparse { node, header: None });
-            let attributes = record.attributes - FileAttributes::REPARSE_POINT;
-            self.set_attributes(node, record.attributes, attributes);
-            return Ok(());
-        };
-        if data.len() > MAX_REPARSE_DATA {
-            let path = self.path(node);
-            return Err(VolumeError::BadLength { path, what: "reparse data", length: data.len() }.into());
-        }
-        if record.holds_entries() && !self.entries(node)?.is_empty() {
-            return Err(VolumeError::NotEmpty { path: self.path(node) }.into());
-        }
-        if node == self.overlay.base.root() {
-            return Err(VolumeError::Root.into());
-        }
-        if self.state.links(&*self.overlay.base, node)?.len() > 1 {
-            let why = "a file with several names cannot become one";
-            return Err(VolumeError::ReparsePoint { path: self.path(node), why }.into());
-        }
-        match stream {
-            Some(position) => self.changes.push(Change::Content { node, position, source: None }),
-            None => {
-                let kind = StreamKind::Reparse;
-                self.changes.push(Change::AddStream { node, position: 0, kind, name: no_name() });
-            }
-        }
-        self.stage(node, stream.unwrap_or(0), StreamKind::Reparse, Extents::default(), 0, |draft| {
-            draft.write(0, data)
-        })?;
-        self.changes.push(Change::Reparse { node, header: Some(header) });
-        let attributes = record.attributes | FileAttributes::REPARSE_POINT;
-        self.set_attributes(node, record.attributes, attributes);
-        Ok(())
-    }
-}
-
-fn apply_data(draft: &mut Draft<'_>, data: &NewData, path: &str) -> Result<()> {
-    match data {
-        NewData::Bytes(bytes) => draft.write(0, bytes),
-        NewData::Reader(source) => draft.copy(&**source),
-        NewData::Patch { length, ranges } => {
-            draft.set_length(*length)?;
-            for (offset, bytes) in ranges {
-                let count = bytes.len() as u64;
-                if offset.checked_add(count).is_none_or(|end| end > *length) {
-                    return Err(VolumeError::PatchOutside {
-                        path: path.to_owned(),
-                        offset: *offset,
-                        length: count,
-                        end: *length,
-                    }
-                    .into());
-                }
-                draft.write(*offset, bytes)?;
-            }
-            Ok(())
-        }
+        overlay.writer().unwrap().journal.set_writable(true);
+        create("after").unwrap();
+        assert_eq!(names(&overlay), ["after", "before"]);
+        drop(overlay);
+        assert_eq!(names(&replayed(&directory)), ["after", "before"]);
     }
 }

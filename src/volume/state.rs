@@ -6,17 +6,16 @@
 //! wholly or not at all: every change notes what it replaced in the innermost [`Frame`], which is
 //! how failed records and savepoints are undone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::Bound;
-use std::sync::{Arc, OnceLock};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::delta::{Delta, Entry, Rank, base_exact, rank, visible_instead};
 use super::extent::{Content, DataChange, Extents, Source};
-use super::names::{Before, Exactly, Key, Probe, no_name};
+use super::names::{Exactly, Key, Probe, no_name};
+use super::record::{Record, StreamState, Times};
 use super::{Name, Volume, VolumeError};
-use crate::base::name::same;
 use crate::base::{
-    DirEntry, FileAttributes, FileTime, Node, NodeId, NodeKind, ReparseHeader, Stream, StreamKind,
-    TaggedItem, WinName,
+    DirEntry, FileAttributes, FileTime, NodeId, ReparseHeader, StreamKind, TaggedItem, WinName,
 };
 
 type Result<T, E = VolumeError> = std::result::Result<T, E>;
@@ -54,125 +53,6 @@ pub(super) enum Change {
     Keep { node: NodeId },
     /// The node that outlived its names goes.
     Free { node: NodeId },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Times {
-    pub(super) creation: FileTime,
-    pub(super) access: FileTime,
-    pub(super) write: FileTime,
-}
-
-/// Where a name leads.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) struct Entry {
-    pub(super) node: NodeId,
-    pub(super) short_name: Option<Name>,
-}
-
-impl Entry {
-    pub(super) fn of(entry: &DirEntry) -> Self {
-        let short_name = entry.short_name.as_ref().map(|name| Name::from(name.units()));
-        Self { node: entry.node, short_name }
-    }
-
-    fn to_dir_entry(&self, name: &[u16]) -> DirEntry {
-        let short_name = self.short_name.as_ref().map(|name| WinName::new(&**name));
-        DirEntry { name: WinName::new(name), short_name, node: self.node }
-    }
-}
-
-/// The record of a node, kept small.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub(super) attributes: FileAttributes,
-    pub(super) times: Times,
-    pub(super) security: Option<Arc<[u8]>>,
-    pub(super) reparse: Option<ReparseHeader>,
-    // Boxed, as few nodes have any.
-    pub(super) items: Option<Arc<Vec<TaggedItem>>>,
-    pub(super) unknown_0x54: u32,
-    pub(super) streams: Vec<StreamState>,
-    /// The write time followed from entries that changed; once they are the base's again, so is
-    /// the time.
-    pub(super) touched: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct StreamState {
-    pub(super) kind: StreamKind,
-    pub(super) name: Name,
-    pub(super) length: u64,
-    pub(super) content: Content,
-}
-
-impl Record {
-    fn of_base(id: NodeId, node: Node) -> Self {
-        let streams = node.streams.into_iter().map(|stream| {
-            let name = Name::from(stream.name.units());
-            let source = Source {
-                node: id,
-                kind: stream.kind,
-                name: Arc::clone(&name),
-                length: stream.length,
-                hash: stream.hash,
-            };
-            StreamState {
-                kind: stream.kind,
-                name,
-                length: stream.length,
-                content: Content::Base(Arc::new(source)),
-            }
-        });
-        Self {
-            attributes: node.attributes,
-            times: Times { creation: node.creation_time, access: node.access_time, write: node.write_time },
-            security: node.security,
-            reparse: node.reparse,
-            items: (!node.tagged_items.is_empty()).then(|| Arc::new(node.tagged_items)),
-            unknown_0x54: node.unknown_0x54,
-            streams: streams.collect(),
-            touched: false,
-        }
-    }
-
-    pub(super) fn to_node(&self) -> Node {
-        let streams = self.streams.iter().map(|stream| Stream {
-            kind: stream.kind,
-            name: WinName::new(&*stream.name),
-            length: stream.length,
-            hash: match stream.content.unchanged(stream.length) {
-                Some(source) => source.hash,
-                None => (stream.length == 0).then_some(crate::base::BlobHash::ZERO),
-            },
-        });
-        Node {
-            attributes: self.attributes,
-            creation_time: self.times.creation,
-            access_time: self.times.access,
-            write_time: self.times.write,
-            security: self.security.clone(),
-            reparse: self.reparse,
-            streams: streams.collect(),
-            tagged_items: self.items.as_deref().cloned().unwrap_or_default(),
-            unknown_0x54: self.unknown_0x54,
-        }
-    }
-
-    pub(super) fn kind(&self) -> NodeKind {
-        if self.attributes.contains(FileAttributes::DIRECTORY) { NodeKind::Directory } else { NodeKind::File }
-    }
-
-    /// Whether entries can be below it.
-    pub(super) fn holds_entries(&self) -> bool {
-        self.kind() == NodeKind::Directory && !self.attributes.contains(FileAttributes::REPARSE_POINT)
-    }
-
-    pub(super) fn find_stream(&self, kind: StreamKind, name: &[u16]) -> Option<(u16, &StreamState)> {
-        let position =
-            self.streams.iter().position(|stream| stream.kind == kind && same(&stream.name, name))?;
-        Some((u16::try_from(position).ok()?, self.streams.get(position)?))
-    }
 }
 
 /// The names of a node, as (directory, exact name).
@@ -220,74 +100,6 @@ struct NodeState {
 impl NodeState {
     fn is_freed(&self) -> bool {
         !self.kept && self.links.as_ref().is_some_and(Links::is_empty)
-    }
-}
-
-/// How the entries of a directory differ from the base.
-#[derive(Debug, Default)]
-struct Delta {
-    /// Exact names of the base's entries that do not show.
-    hidden: HashSet<Name>,
-    added: BTreeMap<Key, Entry>,
-    /// Names of added entries by their short names.
-    short: BTreeMap<Key, Name>,
-    /// Base entries that a look-up in the base does not find while another one hides them: by
-    /// folded name where spellings compete, and by folded short name. Made when first needed.
-    shadowed: OnceLock<HashMap<Vec<u16>, Vec<DirEntry>>>,
-}
-
-impl Delta {
-    fn is_empty(&self) -> bool {
-        self.hidden.is_empty() && self.added.is_empty()
-    }
-
-    fn set_added(&mut self, name: &Name, entry: Option<Entry>) -> Option<Entry> {
-        let short_name = entry.as_ref().and_then(|entry| entry.short_name.clone());
-        let previous = match entry {
-            Some(entry) => self.added.insert(Key(Arc::clone(name)), entry),
-            None => self.added.remove(&Exactly(name) as &dyn Probe),
-        };
-        if let Some(old) = previous.as_ref().and_then(|entry| entry.short_name.clone()) {
-            self.short.remove(&Key(old));
-        }
-        if let Some(short_name) = short_name {
-            self.short.insert(Key(short_name), Arc::clone(name));
-        }
-        previous
-    }
-
-    fn find(&self, wanted: &[u16]) -> Option<(Rank, DirEntry)> {
-        if let Some((name, entry)) = self.added.get_key_value(&Exactly(wanted) as &dyn Probe) {
-            return Some((Rank::Exact, entry.to_dir_entry(&name.0)));
-        }
-        let before: &dyn Probe = &Before(wanted);
-        let folded = |map_key: Option<&Name>| map_key.is_some_and(|name| same(name, wanted));
-        let next = self.added.range::<dyn Probe, _>((Bound::Included(before), Bound::Unbounded)).next();
-        if let Some((name, entry)) = next.filter(|(name, _)| folded(Some(&name.0))) {
-            return Some((Rank::Folded, entry.to_dir_entry(&name.0)));
-        }
-        let next = self.short.range::<dyn Probe, _>((Bound::Included(before), Bound::Unbounded)).next();
-        let (_, name) = next.filter(|(short_name, _)| folded(Some(&short_name.0)))?;
-        let entry = self.added.get(&Exactly(name) as &dyn Probe)?;
-        Some((Rank::Short, entry.to_dir_entry(name)))
-    }
-}
-
-/// How well an entry answers to a name; the first wins.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    Exact,
-    Folded,
-    Short,
-}
-
-fn rank(entry: &DirEntry, wanted: &[u16]) -> Rank {
-    if entry.name.units() == wanted {
-        Rank::Exact
-    } else if same(entry.name.units(), wanted) {
-        Rank::Folded
-    } else {
-        Rank::Short
     }
 }
 
@@ -921,47 +733,4 @@ fn forget_tails(state: &mut Arc<NodeState>) {
             Arc::make_mut(extents).tail = None;
         }
     }
-}
-
-fn base_exact(base: &dyn Volume, directory: NodeId, name: &[u16]) -> Result<Option<DirEntry>> {
-    if directory.is_new() {
-        return Ok(None);
-    }
-    Ok(base.lookup(directory, name)?.filter(|entry| entry.name.units() == name))
-}
-
-/// The base's best entry for a name among those that are not hidden, once its very best is.
-fn visible_instead(
-    base: &dyn Volume,
-    directory: NodeId,
-    delta: &Delta,
-    wanted: &[u16],
-) -> Result<Option<DirEntry>> {
-    let shadowed = match delta.shadowed.get() {
-        Some(shadowed) => shadowed,
-        None => {
-            let mut names: HashMap<Vec<u16>, Vec<DirEntry>> = HashMap::new();
-            let entries = base.entries(directory)?;
-            for entry in &entries {
-                let folded = crate::base::name::upcased(entry.name.units());
-                names.entry(folded).or_default().push(entry.clone());
-            }
-            // A name that is spelt once only is found by the base itself.
-            names.retain(|_, spellings| spellings.len() > 1);
-            for entry in entries {
-                if let Some(short_name) = &entry.short_name {
-                    let folded = crate::base::name::upcased(short_name.units());
-                    names.entry(folded).or_default().push(entry);
-                }
-            }
-            delta.shadowed.get_or_init(|| names)
-        }
-    };
-    Ok(shadowed
-        .get(&crate::base::name::upcased(wanted))
-        .into_iter()
-        .flatten()
-        .filter(|entry| !delta.hidden.contains(entry.name.units()))
-        .min_by_key(|entry| rank(entry, wanted))
-        .cloned())
 }
