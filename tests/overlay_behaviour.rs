@@ -399,13 +399,16 @@ fn an_open_file_outlives_its_name() {
     let (root, file) = (overlay.root(), setup.find(r"Windows\System32\config\SYSTEM"));
     overlay.pin(file).unwrap();
     overlay.pin(file).unwrap();
+    let windows = setup.find("Windows");
+    overlay.pin(windows).unwrap();
     overlay.remove_tree(root, &units("Windows")).unwrap();
     overlay.unpin(file).unwrap();
     overlay.write(file, DATA, &[], 0, b"still").unwrap();
     assert_eq!(overlay.links(file).unwrap(), []);
     assert_eq!(content(overlay, file)[..5], *b"still");
     let edit = overlay.tree_edit().unwrap();
-    assert!(!edit.nodes.contains_key(&file));
+    assert!(!edit.nodes.contains_key(&file) && !edit.nodes.contains_key(&windows));
+    assert_eq!(edit.directories.keys().collect::<Vec<_>>(), [&root]);
     overlay.unpin(file).unwrap();
     assert_eq!(overlay.node(file).unwrap_err().class(), ErrorClass::NotFound);
 

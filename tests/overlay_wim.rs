@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use transom::base::name::units;
 use transom::base::{
-    FileAttributes, FileTime, NodeId, NodeKind, ReparseHeader, StreamKind, TaggedItem, WinName, WinPath, sddl,
+    ErrorClass, FileAttributes, FileTime, NodeId, NodeKind, ReparseHeader, StreamKind, TaggedItem, WinName,
+    WinPath, sddl,
 };
 use transom::digest::blob_hash;
 use transom::io::{Cancel, FixedClock, NoProgress, Pool, ReadAt, Scratch, read_vec};
@@ -203,6 +204,13 @@ fn judge(wim: &Path, expected: &Listing, directory: &Path) {
     }
 }
 
+/// A copy that can be written; those of the corpus cannot.
+fn copied(wim: &Path, directory: &Path) -> PathBuf {
+    let copy = directory.join(wim.file_name().unwrap());
+    std::fs::write(&copy, std::fs::read(wim).unwrap()).unwrap();
+    copy
+}
+
 /// Something of everything.
 fn edit(overlay: &Overlay) {
     let root = overlay.root();
@@ -256,12 +264,7 @@ fn wims_of_every_codec() {
         "nt-lzms-solid.esd",
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let wim = directory.path().join(file);
-        std::fs::copy(corpus.join(file), &wim).unwrap();
-        let mut permissions = std::fs::metadata(&wim).unwrap().permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o644);
-        std::fs::set_permissions(&wim, permissions).unwrap();
-
+        let wim = copied(&corpus.join(file), directory.path());
         let (base, overlay) = open(&wim, directory.path());
         let before = our_listing(&*base);
         assert_same(&our_listing(&overlay), &before, file);
@@ -291,6 +294,85 @@ fn wims_of_every_codec() {
         overlay.rollback(savepoint).unwrap();
         assert!(!overlay.is_changed());
         overlay.remove_tree(overlay.root(), &units("windows")).unwrap();
+        let expected = our_listing(&overlay);
+        commit(&wim, &base, &overlay);
+        judge(&wim, &expected, directory.path());
+    }
+}
+
+/// Numbers that look random and are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % limit as u64) as usize
+    }
+}
+
+/// What is refused (a name that is taken, a directory with entries) is left out.
+fn edit_at_random(overlay: &Overlay, numbers: &mut Numbers) {
+    let mut directories = Vec::new();
+    let mut files = Vec::new();
+    let mut entries = Vec::new();
+    let mut todo = vec![overlay.root()];
+    while let Some(id) = todo.pop() {
+        let node = overlay.node(id).unwrap();
+        if node.attributes.contains(FileAttributes::REPARSE_POINT) {
+            // Its unnamed data is not listed by wimlib, so it gets none.
+        } else if node.kind() == NodeKind::File {
+            files.push(id);
+        } else if node.has_entries() {
+            directories.push(id);
+        }
+        for entry in overlay.entries(id).unwrap() {
+            todo.push(entry.node);
+            entries.push((id, entry.name));
+        }
+    }
+    let directory = directories[numbers.below(directories.len())];
+    let name = WinName::from(format!("Name {}.txt", numbers.below(30)).as_str());
+    let bytes = vec![numbers.below(256) as u8; numbers.below(100_000)];
+    let file = (!files.is_empty()).then(|| files[numbers.below(files.len())]);
+    let entry = (!entries.is_empty()).then(|| entries[numbers.below(entries.len())].clone());
+    let outcome = match (numbers.below(11), file, entry) {
+        (0, ..) => overlay.create(directory, &name, NodeKind::Directory).map(drop),
+        (1 | 2, ..) => overlay.supersede(directory, &name, NewData::Bytes(bytes)).map(drop),
+        (3, Some(file), _) => overlay.write(file, DATA, &[], numbers.below(200_000) as u64, &bytes),
+        (4, Some(file), _) => overlay.truncate(file, DATA, &[], bytes.len() as u64),
+        (5, Some(file), _) => overlay.link(file, directory, &name),
+        (6, Some(file), _) => overlay.replace(file, DATA, &units("stream"), NewData::Bytes(bytes)),
+        (7, _, Some((from, old))) => overlay.rename(from, old.units(), directory, &name),
+        (8, _, Some((from, old))) => overlay.rename_over(from, old.units(), directory, &name),
+        (9, _, Some((from, old))) => overlay.remove(from, old.units()),
+        (10, _, Some((from, old))) => overlay.set_short_name(
+            from,
+            old.units(),
+            Some(&format!("SHORT~{}", numbers.below(9)).as_str().into()),
+        ),
+        _ => Ok(()),
+    };
+    if let Err(error) = outcome {
+        assert!(
+            matches!(error.class(), ErrorClass::Usage | ErrorClass::Unsupported | ErrorClass::NotFound),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn commit_after_commit_of_random_edits() {
+    let Some(corpus) = corpus("wim/nt") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let wim = copied(&corpus.join("nt-xpress.wim"), directory.path());
+    let mut numbers = Numbers(0x5EED);
+    for _ in 0..12 {
+        let (base, overlay) = open(&wim, directory.path());
+        for _ in 0..40 {
+            edit_at_random(&overlay, &mut numbers);
+        }
         let expected = our_listing(&overlay);
         commit(&wim, &base, &overlay);
         judge(&wim, &expected, directory.path());

@@ -274,9 +274,15 @@ impl State {
 
     /// Directories whose entries differ from the base, with the names hidden and the entries added.
     pub(super) fn touched_directories(&self) -> Vec<(NodeId, Vec<WinName>, Vec<DirEntry>)> {
+        // One that is open without a name left is no part of the tree.
+        let has_path = |id: &NodeId| {
+            let links = self.nodes.get(id).and_then(|state| state.links.as_ref());
+            !links.is_some_and(Links::is_empty)
+        };
         let mut directories: Vec<_> = self
             .deltas
             .iter()
+            .filter(|(id, _)| has_path(id))
             .map(|(id, delta)| {
                 let mut removed: Vec<WinName> =
                     delta.hidden.iter().map(|name| WinName::new(&**name)).collect();
