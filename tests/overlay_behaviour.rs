@@ -211,6 +211,29 @@ fn a_byte_in_a_large_file_stages_one_block() {
     assert_eq!(around, [1, b'!', 1]);
 }
 
+/// Many separate blocks in one operation, with staged blocks of earlier ones: no block may land
+/// where another one of the same operation already is.
+#[test]
+fn one_patch_of_many_ranges_keeps_them_apart() {
+    let mut volume = base();
+    let blocks = 300;
+    let large = volume.add_file(&path(r"Windows\SOFTWARE"), vec![1; blocks * 32_768]);
+    let setup = Setup::over(volume);
+    let mut expected = vec![1; blocks * 32_768];
+    for (round, step) in [3, 2, 5].into_iter().enumerate() {
+        let ranges: Vec<(u64, Vec<u8>)> = (0..blocks)
+            .step_by(step)
+            .map(|block| ((block * 32_768 + 7) as u64, vec![block as u8 ^ round as u8, round as u8, 9]))
+            .collect();
+        for (offset, bytes) in &ranges {
+            expected[*offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+        let data = NewData::Patch { length: expected.len() as u64, ranges };
+        setup.overlay.replace(large, DATA, &[], data).unwrap();
+        assert!(content(&setup.overlay, large) == expected, "after round {round}");
+    }
+}
+
 #[test]
 fn differences_by_file() {
     let setup = Setup::new();
