@@ -6,12 +6,14 @@ mod driver_support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use driver_support::captured::{self, Exception};
 use driver_support::{ImageRecipe, Keys, corpus, entries, open, read, surroundings, unxz};
-use transom::base::{Arch, Version, name};
+use transom::base::{Arch, Version, WinPath, name};
 use transom::drivers::{self, AddOutcome, AddReport, AddRequest};
 use transom::image::{HiveName, Session};
+use transom::volume::Volume;
 
 const STORE_NAME: &str = "viostor.inf_amd64_520417bbc533faba";
 const INF: &str = "viostor_100.90.104.21500_w10_amd64.inf";
@@ -364,4 +366,73 @@ fn listed_and_described() {
     assert_eq!((outside.package.published_name.as_str(), outside.signed), ("", Some(false)));
     let unknown = drivers::info(&mut session, "oem7.inf").unwrap_err();
     assert_eq!(unknown.code(), transom::base::Code::NOT_FOUND);
+}
+
+#[test]
+fn a_hard_linked_file_is_replaced_under_its_name_only() {
+    let Some(corpus) = corpus() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let inf = package(&corpus, folder.path());
+    let surroundings = surroundings();
+    let mut volume = ImageRecipe::new(Arch::Amd64, BUILD).volume();
+    let (installed, twin) = ("Windows\\System32\\drivers\\VIOSTOR.SYS", "Windows\\WinSxS\\x\\viostor.sys");
+    volume.file(installed, b"older".to_vec());
+    volume.link(installed, twin);
+    let mut session = Session::open_volume(Arc::new(volume), surroundings.environment.clone()).unwrap();
+    let report = add(&mut session, &inf, true);
+    let AddOutcome::Installed { exceptions, .. } = &report.packages[0].outcome else { panic!("{report:?}") };
+    assert_eq!(
+        *exceptions,
+        ["Windows\\System32\\drivers\\viostor.sys was there and is replaced without comparing versions"]
+    );
+    assert_eq!(read(&session, installed), Some(b"stand-in for viostor.sys".to_vec()));
+    assert_eq!(read(&session, twin), Some(b"older".to_vec()));
+    assert_eq!(
+        entries(&session, "Windows\\System32\\drivers"),
+        ["VIOSTOR.SYS"],
+        "the case that is there stays"
+    );
+}
+
+#[test]
+fn a_package_folder_is_guarded_like_its_siblings() {
+    let Some(corpus) = corpus() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let inf = package(&corpus, folder.path());
+    let surroundings = surroundings();
+    let mut session = open(&ImageRecipe::new(Arch::Amd64, BUILD), &surroundings);
+    add(&mut session, &inf, true);
+    let repository = "Windows\\System32\\DriverStore\\FileRepository";
+    let security = |session: &Session, path: &str| {
+        let node = session.resolve(&WinPath::parse(path).unwrap()).unwrap().expect(path);
+        session.overlay().node(node).unwrap().security
+    };
+    let descriptor = transom::base::sddl::compile("O:SYG:SYD:P(A;OICI;FA;;;SY)(A;OICI;FRFX;;;WD)").unwrap();
+    let first =
+        session.resolve(&WinPath::parse(&format!("{repository}\\{STORE_NAME}")).unwrap()).unwrap().unwrap();
+    session.overlay().set_security(first, Some(&descriptor)).unwrap();
+
+    let changed =
+        String::from_utf8(fs::read(&inf).unwrap()).unwrap().replace("100.90.104.21500", "100.90.104.21501");
+    fs::write(&inf, changed).unwrap();
+    let report = add(&mut session, &inf, true);
+    let AddOutcome::Installed { published_name, store_name, .. } = &report.packages[0].outcome else {
+        panic!("{report:?}")
+    };
+    assert_eq!(published_name, "oem1.inf");
+    let second = format!("{repository}\\{store_name}");
+    assert_eq!(security(&session, &second).as_deref(), Some(&descriptor[..]));
+    // What lies in it inherits from it.
+    let inherited = security(&session, &format!("{second}\\viostor.sys")).expect("inherited");
+    let inherited = transom::base::security::Descriptor::parse(&inherited).unwrap();
+    let masks: Vec<u32> = inherited.dacl().unwrap().entries().filter_map(|ace| ace.mask()).collect();
+    assert_eq!(masks, [0x001F_01FF, 0x0012_00A9]);
+    // Both own the service, the newer one first, and the ids lead to both.
+    let service = "HKLM\\SYSTEM\\CurrentControlSet\\Services\\viostor";
+    let owners = session.registry().value(service, "Owners").unwrap().unwrap();
+    assert_eq!(owners.as_multi_sz(), Some(vec!["oem1.inf".to_owned(), "oem0.inf".to_owned()]));
+    let id = "HKLM\\SYSTEM\\DriverDatabase\\DeviceIds\\PCI\\VEN_1AF4&DEV_1001";
+    for name in ["oem0.inf", "oem1.inf"] {
+        assert_eq!(value(&mut session, id, name), (3, vec![0x02, 0xFF, 0, 0]));
+    }
 }
