@@ -25,8 +25,8 @@ fn windows_10(corpus: &Path, surroundings: &Surroundings) -> Session {
     open(&ImageRecipe { system, ..ImageRecipe::new(Arch::Amd64, VERSION) }, surroundings)
 }
 
-fn request(sources: &[PathBuf]) -> AddRequest {
-    AddRequest { sources: sources.to_vec(), ..AddRequest::default() }
+fn request(source: &Path) -> AddRequest {
+    AddRequest { sources: vec![source.to_owned()], ..AddRequest::default() }
 }
 
 /// The parts of an outcome that do not depend on what else is in the image.
@@ -82,7 +82,7 @@ fn a_boot_critical_package_with_its_microsoft_signature() {
     let inf = corpus.join("drivers/packages/vboxguest_7.2.22_amd64_whql/VBoxGuest.inf");
     let surroundings = surroundings();
     let mut session = windows_10(&corpus, &surroundings);
-    let report = drivers::add(&mut session, &request(&[inf.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&inf)).unwrap();
     let store_name = format!("vboxguest.inf_amd64_{}", tag(&inf));
     let expected = Outcome::Installed {
         store_name: store_name.clone(),
@@ -175,7 +175,7 @@ fn a_primitive_driver_is_staged_only() {
     let inf = corpus.join("drivers/packages/vboxmouse_7.2.22_amd64_whql/VBoxMouse.inf");
     let surroundings = surroundings();
     let mut session = windows_10(&corpus, &surroundings);
-    let report = drivers::add(&mut session, &request(&[inf.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&inf)).unwrap();
     let store_name = format!("vboxmouse.inf_amd64_{}", tag(&inf));
     let expected = Outcome::Installed {
         store_name: store_name.clone(),
@@ -214,17 +214,17 @@ fn a_display_driver_goes_to_the_drivers_hive() {
     let folder = copied(&corpus, "vboxvideo_7.2.22_amd64_legacycat", &surroundings);
     let inf = folder.join("VBoxVideo.inf");
     let mut session = windows_10(&corpus, &surroundings);
-    let report = drivers::add(&mut session, &request(&[inf.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&inf)).unwrap();
     let missing = format!("VBoxVideo.inf copies VBoxDisp.dll, which is not in {}", folder.display());
     assert_eq!(outcome(&report.packages[0].outcome), Outcome::Failed(Code::FILE_NOT_FOUND, missing));
     fs::write(folder.join("VBoxDisp.dll"), b"stand-in").unwrap();
-    let report = drivers::add(&mut session, &request(&[inf.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&inf)).unwrap();
     let stranger = "the hash of VBoxDisp.dll is not in the catalog VBoxVideo.cat".to_owned();
     assert_eq!(outcome(&report.packages[0].outcome), Outcome::Failed(Code(0xE000_024B), stranger));
     let diff = session.diff().unwrap();
     assert_eq!((diff.files, diff.registry), (Vec::new(), Vec::new()), "nothing changed by refusals");
 
-    let forced = AddRequest { force_unsigned: true, ..request(&[inf.clone()]) };
+    let forced = AddRequest { force_unsigned: true, ..request(&inf) };
     let report = drivers::add(&mut session, &forced).unwrap();
     let store_name = format!("vboxvideo.inf_amd64_{}", tag(&inf));
     let expected = Outcome::Installed {
@@ -269,7 +269,7 @@ fn one_inf_for_two_architectures() {
     let surroundings = surroundings();
     for (arch, folder) in [(Arch::Arm64, "arm64"), (Arch::Arm, "arm")] {
         let mut session = open(&ImageRecipe::new(arch, VERSION), &surroundings);
-        let report = drivers::add(&mut session, &request(&[inf.clone()])).unwrap();
+        let report = drivers::add(&mut session, &request(&inf)).unwrap();
         let store_name = format!("synapticstouch.inf_{arch}_{}", tag(&inf));
         let Outcome::Installed {
             store_name: found,
@@ -307,12 +307,12 @@ fn refused_with_the_reason_and_nothing_changed() {
     let surroundings = surroundings();
     let mut session = windows_10(&corpus, &surroundings);
     let inf = packages.join("synapticstouch_arm_arm64/SynapticsTouch.inf");
-    let report = drivers::add(&mut session, &request(&[inf])).unwrap();
+    let report = drivers::add(&mut session, &request(&inf)).unwrap();
     let reason = "SynapticsTouch.inf does not apply to this image (amd64, 10.0.14393.0); \
                   it has models for arm, arm64 (NTarm, NTarm64)";
     assert_eq!(outcome(&report.packages[0].outcome), Outcome::Failed(Code::NOT_SUPPORTED, reason.to_owned()));
     let folder = packages.join("vboxguest_7.2.22_amd64_legacysha1");
-    let report = drivers::add(&mut session, &request(&[folder.join("VBoxGuest.inf")])).unwrap();
+    let report = drivers::add(&mut session, &request(&folder.join("VBoxGuest.inf"))).unwrap();
     let Outcome::Failed(code, message) = outcome(&report.packages[0].outcome) else { panic!("{report:?}") };
     assert_eq!(code, Code::FILE_NOT_FOUND);
     assert!(message.starts_with("VBoxGuest.inf copies VBox"), "{message}");
@@ -326,12 +326,12 @@ fn refused_with_the_reason_and_nothing_changed() {
         fs::write(&path, bytes).unwrap();
     };
     flip("VBoxTray.exe", 500_000);
-    let report = drivers::add(&mut session, &request(&[whole.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&whole)).unwrap();
     let stranger = "the hash of VBoxTray.exe is not in the catalog VBoxGuest.cat".to_owned();
     assert_eq!(outcome(&report.packages[0].outcome), Outcome::Failed(Code(0xE000_024B), stranger));
     flip("VBoxTray.exe", 500_000);
     flip("VBoxGuest.cat", 3000);
-    let report = drivers::add(&mut session, &request(&[whole.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&whole)).unwrap();
     assert!(matches!(&outcome(&report.packages[0].outcome), Outcome::Failed(..)), "{report:?}");
     let diff = session.diff().unwrap();
     assert_eq!((diff.files, diff.registry), (Vec::new(), Vec::new()));
@@ -343,7 +343,7 @@ fn a_folder_of_packages_goes_on_after_a_bad_one() {
     let surroundings = surroundings();
     let mut session = windows_10(&corpus, &surroundings);
     let before = drivers::list(&mut session, false).unwrap();
-    let folder = AddRequest { recurse: true, ..request(&[corpus.join("drivers/packages")]) };
+    let folder = AddRequest { recurse: true, ..request(&corpus.join("drivers/packages")) };
     let report = drivers::add(&mut session, &folder).unwrap();
     assert!(report.searched);
     let outcomes: Vec<(String, &str)> = report
@@ -389,7 +389,7 @@ fn nothing_to_add_is_an_error_with_a_next_step() {
     let empty = surroundings.scratch.path().join("empty");
     fs::create_dir_all(&empty).unwrap();
     let mut session = open(&ImageRecipe::new(Arch::Amd64, VERSION), &surroundings);
-    let error = drivers::add(&mut session, &request(&[empty.clone()])).unwrap_err();
+    let error = drivers::add(&mut session, &request(&empty)).unwrap_err();
     assert_eq!(error.code(), Code::FILE_NOT_FOUND);
     assert_eq!(
         error.message(),
@@ -397,16 +397,16 @@ fn nothing_to_add_is_an_error_with_a_next_step() {
     );
     fs::write(empty.join("notes.inf"), "[Version]\r\nSignature=\"$Windows NT$\"\r\n").unwrap();
     fs::write(empty.join("broken.inf"), "no section, but a comma\r\n").unwrap();
-    let report = drivers::add(&mut session, &request(&[empty.clone()])).unwrap();
+    let report = drivers::add(&mut session, &request(&empty)).unwrap();
     assert!(report.packages.iter().all(|package| matches!(package.outcome, AddOutcome::Skipped { .. })));
     assert_eq!(report.code(), Some(Code::FILE_NOT_FOUND));
-    let named = drivers::add(&mut session, &request(&[empty.join("notes.inf")])).unwrap();
+    let named = drivers::add(&mut session, &request(&empty.join("notes.inf"))).unwrap();
     assert_eq!(named.error().unwrap().code(), Code::NOT_SUPPORTED);
-    let absent = drivers::add(&mut session, &request(&[empty.join("absent.inf")])).unwrap();
+    let absent = drivers::add(&mut session, &request(&empty.join("absent.inf"))).unwrap();
     assert_eq!(absent.error().unwrap().code(), Code::FILE_NOT_FOUND);
 
     let mut seven = open(&ImageRecipe::new(Arch::Amd64, Version::new(6, 1, 7601, 0)), &surroundings);
-    let error = drivers::add(&mut seven, &request(&[empty])).unwrap_err();
+    let error = drivers::add(&mut seven, &request(&empty)).unwrap_err();
     assert_eq!(error.class(), transom::base::ErrorClass::Unsupported);
     assert!(error.message().contains("Windows 6.1.7601.0"), "{error}");
 }
@@ -422,7 +422,7 @@ fn x86_takes_unsigned_packages() {
     fs::write(folder.join("viostor.inf"), inf).unwrap();
     fs::write(folder.join("viostor.sys"), b"stand-in").unwrap();
     let mut session = open(&ImageRecipe::new(Arch::X86, VERSION), &surroundings);
-    let report = drivers::add(&mut session, &request(&[folder.join("viostor.inf")])).unwrap();
+    let report = drivers::add(&mut session, &request(&folder.join("viostor.inf"))).unwrap();
     assert_eq!(report.error().map(ToString::to_string), None);
     assert_eq!(published(&report, 0), "oem0.inf");
 }

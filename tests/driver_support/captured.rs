@@ -11,18 +11,18 @@ use transom::hive::RegistryChange;
 use super::{Data, Keys};
 
 /// A difference that is allowed, and why.
-pub struct Exception {
+pub(crate) struct Exception {
     /// `SYSTEM`, `SOFTWARE`, `DRIVERS`; `*` for any.
-    pub hive: &'static str,
+    pub(crate) hive: &'static str,
     /// A part of the key's path, any case; empty for any.
-    pub key_contains: &'static str,
+    pub(crate) key_contains: &'static str,
     /// The value; nothing for the key as a whole.
-    pub value: Option<&'static str>,
-    pub reason: &'static str,
+    pub(crate) value: Option<&'static str>,
+    pub(crate) reason: &'static str,
 }
 
 /// The keys of a capture, hive by hive, with `oem0.inf` and the control set as captured.
-pub fn load(path: &Path) -> BTreeMap<String, Keys> {
+pub(crate) fn load(path: &Path) -> BTreeMap<String, Keys> {
     let json: Json = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     let hives = json["hives"].as_object().unwrap();
     hives.iter().map(|(hive, keys)| (hive.clone(), with_ancestors(keys_of(keys)))).collect()
@@ -80,7 +80,7 @@ fn with_ancestors(keys: Keys) -> Keys {
 }
 
 /// What a session changed, hive by hive: keys added and values set. Anything removed fails.
-pub fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
+pub(crate) fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
     let mut hives: BTreeMap<String, Keys> = BTreeMap::new();
     let keys = |key: &str| -> (String, String) {
         let below = key.strip_prefix("HKLM\\").unwrap_or_else(|| panic!("{key} is not below HKLM"));
@@ -105,7 +105,7 @@ pub fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
 }
 
 /// Every difference of one hive that no exception allows; keys compare without regard to case.
-pub fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: &[Exception]) -> Vec<String> {
+pub(crate) fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: &[Exception]) -> Vec<String> {
     let allowed = |key: &str, value: Option<&str>| {
         exceptions.iter().any(|exception| {
             (exception.hive == "*" || exception.hive == hive)
@@ -136,7 +136,7 @@ pub fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: &[Excep
 }
 
 /// The same keys with every `oem0.inf` as another published name.
-pub fn renamed(keys: &Keys, published: &str) -> Keys {
+pub(crate) fn renamed(keys: &Keys, published: &str) -> Keys {
     let old_bytes = name::units_to_le(&name::units("oem0.inf"));
     let new_bytes = name::units_to_le(&name::units(published));
     let rename =

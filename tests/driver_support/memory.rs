@@ -18,7 +18,7 @@ struct Record {
     data: Arc<Vec<u8>>,
 }
 
-pub struct MemoryVolume(Vec<Record>);
+pub(crate) struct MemoryVolume(Vec<Record>);
 
 impl Default for MemoryVolume {
     fn default() -> Self {
@@ -48,7 +48,7 @@ impl Record {
 
 impl MemoryVolume {
     /// Every missing directory of a path.
-    pub fn directory(&mut self, path: &str) -> NodeId {
+    pub(crate) fn directory(&mut self, path: &str) -> NodeId {
         let mut node = self.root();
         for component in WinPath::parse(path).unwrap().components() {
             node = match self.lookup(node, component.units()).unwrap() {
@@ -60,7 +60,7 @@ impl MemoryVolume {
     }
 
     /// A file with its directories.
-    pub fn file(&mut self, path: &str, bytes: Vec<u8>) {
+    pub(crate) fn file(&mut self, path: &str, bytes: Vec<u8>) {
         let path = WinPath::parse(path).unwrap();
         let folder = self.directory(&path.parent().unwrap().to_string());
         let hash: BlobHash = digest::blob_hash(&bytes);
@@ -74,14 +74,8 @@ impl MemoryVolume {
         self.add(folder, path.file_name().unwrap().clone(), record);
     }
 
-    /// The security descriptor of a directory or file.
-    pub fn secure(&mut self, path: &str, descriptor: &[u8]) {
-        let node = transom::volume::resolve(&*self, &WinPath::parse(path).unwrap()).unwrap().unwrap();
-        self.0[node.0 as usize].node.security = Some(descriptor.into());
-    }
-
     /// A second name of a file.
-    pub fn link(&mut self, file: &str, second: &str) {
+    pub(crate) fn link(&mut self, file: &str, second: &str) {
         let node = transom::volume::resolve(&*self, &WinPath::parse(file).unwrap()).unwrap().unwrap();
         let second = WinPath::parse(second).unwrap();
         let folder = self.directory(&second.parent().unwrap().to_string());

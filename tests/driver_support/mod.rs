@@ -3,15 +3,15 @@
 //! of real structure, and a way to see registry changes as plain data.
 #![allow(dead_code)]
 
-pub mod captured;
-pub mod memory;
+pub(crate) mod captured;
+pub(crate) mod memory;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use transom::base::{Arch, FileTime, Version, WinPath, name};
+use transom::base::{Arch, FileTime, Version, WinPath};
 use transom::hive::{Hive, Value, ValueType};
 use transom::image::{Environment, Session};
 use transom::io::{Cancel, FixedClock, NoProgress, Pool};
@@ -19,13 +19,13 @@ use transom::io::{Cancel, FixedClock, NoProgress, Pool};
 use memory::MemoryVolume;
 
 /// When everything in these tests happens: 2024-02-29 12:00 UTC.
-pub const NOW: FileTime = FileTime(133_536_816_000_000_000);
+pub(crate) const NOW: FileTime = FileTime(133_536_816_000_000_000);
 
 /// Everybody reads, the system and administrators do all: what roots of real hives look like.
-pub const ROOT_SDDL: &str = "O:BAG:SYD:P(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;KR;;;WD)";
+pub(crate) const ROOT_SDDL: &str = "O:BAG:SYD:P(A;CI;KA;;;SY)(A;CI;KA;;;BA)(A;CI;KR;;;WD)";
 
 /// The corpus of real files; nothing, said aloud, when it is not on this machine.
-pub fn corpus() -> Option<PathBuf> {
+pub(crate) fn corpus() -> Option<PathBuf> {
     let path = match std::env::var_os("TRANSOM_CORPUS") {
         Some(path) => PathBuf::from(path),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus"),
@@ -38,7 +38,7 @@ pub fn corpus() -> Option<PathBuf> {
 }
 
 /// Whether a peer program can be started; its absence is said aloud.
-pub fn has_peer(program: &str) -> bool {
+pub(crate) fn has_peer(program: &str) -> bool {
     let found = Command::new(program).arg("--version").output().is_ok();
     if !found {
         eprintln!("SKIPPED: {program} is not installed");
@@ -47,19 +47,19 @@ pub fn has_peer(program: &str) -> bool {
 }
 
 /// The content of an xz file.
-pub fn unxz(path: &Path) -> Vec<u8> {
+pub(crate) fn unxz(path: &Path) -> Vec<u8> {
     let output = Command::new("xz").args(["-dkc"]).arg(path).output().unwrap();
     assert!(output.status.success(), "xz {}", path.display());
     output.stdout
 }
 
 /// A session's surroundings in a scratch directory of its own.
-pub struct Surroundings {
-    pub scratch: tempfile::TempDir,
-    pub environment: Environment,
+pub(crate) struct Surroundings {
+    pub(crate) scratch: tempfile::TempDir,
+    pub(crate) environment: Environment,
 }
 
-pub fn surroundings() -> Surroundings {
+pub(crate) fn surroundings() -> Surroundings {
     let scratch = tempfile::tempdir().unwrap();
     let environment = Environment {
         clock: Arc::new(FixedClock(NOW)),
@@ -73,7 +73,7 @@ pub fn surroundings() -> Surroundings {
 }
 
 /// Setup classes of the small images: GUID, name, whether it is needed to boot.
-pub const CLASSES: &[(&str, &str, bool)] = &[
+pub(crate) const CLASSES: &[(&str, &str, bool)] = &[
     ("{4d36e97b-e325-11ce-bfc1-08002be10318}", "SCSIAdapter", true),
     ("{4d36e97d-e325-11ce-bfc1-08002be10318}", "System", true),
     ("{4d36e96f-e325-11ce-bfc1-08002be10318}", "Mouse", true),
@@ -81,25 +81,28 @@ pub const CLASSES: &[(&str, &str, bool)] = &[
     ("{4d36e972-e325-11ce-bfc1-08002be10318}", "Net", false),
 ];
 
+/// A hive file, and its logs by their suffix.
+pub(crate) type RealHive = (Vec<u8>, Vec<(&'static str, Vec<u8>)>);
+
 /// What an image to be made is.
 #[derive(Clone)]
-pub struct ImageRecipe {
-    pub arch: Arch,
-    pub version: Version,
+pub(crate) struct ImageRecipe {
+    pub(crate) arch: Arch,
+    pub(crate) version: Version,
     /// Bytes of a real SYSTEM hive and its logs (`.LOG1` ...), in place of a made one.
-    pub system: Option<(Vec<u8>, Vec<(&'static str, Vec<u8>)>)>,
+    pub(crate) system: Option<RealHive>,
     /// Files beside the hives, paths from the root.
-    pub files: Vec<(&'static str, Vec<u8>)>,
-    pub with_drivers_hive: bool,
+    pub(crate) files: Vec<(&'static str, Vec<u8>)>,
+    pub(crate) with_drivers_hive: bool,
 }
 
 impl ImageRecipe {
-    pub fn new(arch: Arch, version: Version) -> Self {
+    pub(crate) fn new(arch: Arch, version: Version) -> Self {
         Self { arch, version, system: None, files: Vec::new(), with_drivers_hive: true }
     }
 
     /// The tree of the image.
-    pub fn volume(&self) -> MemoryVolume {
+    pub(crate) fn volume(&self) -> MemoryVolume {
         let mut volume = MemoryVolume::default();
         for (path, bytes) in self.tree() {
             match bytes {
@@ -113,7 +116,7 @@ impl ImageRecipe {
     }
 
     /// Paths with the bytes of files; nothing for directories.
-    pub fn tree(&self) -> Vec<(String, Option<Vec<u8>>)> {
+    pub(crate) fn tree(&self) -> Vec<(String, Option<Vec<u8>>)> {
         let config = "Windows\\System32\\config";
         let mut tree: Vec<(String, Option<Vec<u8>>)> = [
             "Windows\\INF",
@@ -142,7 +145,7 @@ impl ImageRecipe {
     }
 
     /// The tree below a directory of this machine, for other tools to capture.
-    pub fn write_to(&self, folder: &Path) {
+    pub(crate) fn write_to(&self, folder: &Path) {
         for (path, bytes) in self.tree() {
             let path = folder.join(path.replace('\\', "/"));
             match bytes {
@@ -157,7 +160,7 @@ impl ImageRecipe {
 }
 
 /// Opens a session on an image in memory.
-pub fn open(recipe: &ImageRecipe, surroundings: &Surroundings) -> Session {
+pub(crate) fn open(recipe: &ImageRecipe, surroundings: &Surroundings) -> Session {
     Session::open_volume(Arc::new(recipe.volume()), surroundings.environment.clone()).unwrap()
 }
 
@@ -186,7 +189,7 @@ fn database(hive: &mut Hive, arch: Arch) {
     }
 }
 
-pub fn system_hive(arch: Arch) -> Vec<u8> {
+pub(crate) fn system_hive(arch: Arch) -> Vec<u8> {
     let mut hive = create(5);
     put(&mut hive, "Select", &[Value::dword("Current", 1), Value::dword("Default", 1)]);
     let set = "ControlSet001";
@@ -216,7 +219,7 @@ pub fn system_hive(arch: Arch) -> Vec<u8> {
     hive.to_bytes().unwrap()
 }
 
-pub fn software_hive(version: Version) -> Vec<u8> {
+pub(crate) fn software_hive(version: Version) -> Vec<u8> {
     let mut hive = create(5);
     let mut values = vec![
         Value::sz("CurrentBuild", &version.build.to_string()),
@@ -237,19 +240,19 @@ pub fn software_hive(version: Version) -> Vec<u8> {
     hive.to_bytes().unwrap()
 }
 
-pub fn drivers_hive(arch: Arch) -> Vec<u8> {
+pub(crate) fn drivers_hive(arch: Arch) -> Vec<u8> {
     let mut hive = create(5);
     database(&mut hive, arch);
     hive.to_bytes().unwrap()
 }
 
 /// Bytes of a file in the session.
-pub fn read(session: &Session, path: &str) -> Option<Vec<u8>> {
+pub(crate) fn read(session: &Session, path: &str) -> Option<Vec<u8>> {
     transom::volume::read_file(session.overlay(), &WinPath::parse(path).unwrap()).unwrap()
 }
 
 /// Names in a directory of the session.
-pub fn entries(session: &Session, path: &str) -> Vec<String> {
+pub(crate) fn entries(session: &Session, path: &str) -> Vec<String> {
     use transom::volume::Volume;
     let node = session.resolve(&WinPath::parse(path).unwrap()).unwrap().expect(path);
     let mut names: Vec<String> =
@@ -259,26 +262,6 @@ pub fn entries(session: &Session, path: &str) -> Vec<String> {
 }
 
 /// One value as type and data.
-pub type Data = (u32, Vec<u8>);
+pub(crate) type Data = (u32, Vec<u8>);
 /// Keys by upper-case path, with their values by name.
-pub type Keys = BTreeMap<String, BTreeMap<String, Data>>;
-
-/// Everything below a key of a hive file.
-pub fn keys_below(bytes: Vec<u8>, path: &str) -> Keys {
-    let hive = Hive::open(Arc::new(bytes), Default::default()).unwrap();
-    let mut keys = Keys::new();
-    if let Some(key) = hive.find(hive.root(), path).unwrap() {
-        walk(&hive, key, path.to_owned(), &mut keys);
-    }
-    keys
-}
-
-fn walk(hive: &Hive, key: transom::hive::KeyId, path: String, keys: &mut Keys) {
-    let values = hive.values(key).unwrap();
-    let values = values.into_iter().map(|value| (value.name.to_string(), (value.kind.0, value.data)));
-    keys.insert(path.to_uppercase(), values.collect());
-    for child in hive.subkeys(key).unwrap() {
-        let name = name::display(hive.name(child).unwrap().units());
-        walk(hive, child, format!("{path}\\{name}"), keys);
-    }
-}
+pub(crate) type Keys = BTreeMap<String, BTreeMap<String, Data>>;
