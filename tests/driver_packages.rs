@@ -411,6 +411,55 @@ fn nothing_to_add_is_an_error_with_a_next_step() {
     assert!(error.message().contains("Windows 6.1.7601.0"), "{error}");
 }
 
+/// A class that is not needed to boot, in an image without a DRIVERS hive: it is made.
+#[test]
+fn a_missing_drivers_hive_is_made_when_needed() {
+    let Some(corpus) = corpus() else { return };
+    let surroundings = surroundings();
+    let recipe = ImageRecipe { with_drivers_hive: false, ..ImageRecipe::new(Arch::Amd64, VERSION) };
+    let mut session = open(&recipe, &surroundings);
+    let boot_critical = corpus.join("drivers/packages/vboxguest_7.2.22_amd64_whql/VBoxGuest.inf");
+    drivers::add(&mut session, &request(&boot_critical)).unwrap();
+    session.save().unwrap();
+    assert_eq!(read(&session, "Windows\\System32\\config\\DRIVERS"), None, "not needed for SYSTEM packages");
+    let folder = copied(&corpus, "vboxvideo_7.2.22_amd64_legacycat", &surroundings);
+    fs::write(folder.join("VBoxDisp.dll"), b"stand-in").unwrap();
+    let forced = AddRequest { force_unsigned: true, ..request(&folder.join("VBoxVideo.inf")) };
+    let report = drivers::add(&mut session, &forced).unwrap();
+    let AddOutcome::Installed { exceptions, .. } = &report.packages[0].outcome else { panic!("{report:?}") };
+    assert!(
+        exceptions.iter().any(|text| text.starts_with("the image had no DRIVERS hive")),
+        "{exceptions:?}"
+    );
+    session.save().unwrap();
+    let hive = read(&session, "Windows\\System32\\config\\DRIVERS").unwrap();
+    let hive = transom::hive::Hive::open(std::sync::Arc::new(hive), Default::default()).unwrap();
+    assert_eq!(hive.check().unwrap(), []);
+    let database = hive.find(hive.root(), "DriverDatabase").unwrap().unwrap();
+    let number =
+        |value: &str| hive.value(database, &name::units(value)).unwrap().and_then(|value| value.as_dword());
+    assert_eq!((number("Version"), number("Architecture")), (Some(0x0A00_0000), Some(9)));
+    let published: Vec<String> = drivers::list(&mut session, false)
+        .unwrap()
+        .into_iter()
+        .map(|package| package.published_name)
+        .collect();
+    assert_eq!(published, ["oem0.inf", "oem1.inf"]);
+}
+
+#[test]
+fn stopping_leaves_nothing() {
+    let Some(corpus) = corpus() else { return };
+    let surroundings = surroundings();
+    let mut session = open(&ImageRecipe::new(Arch::Amd64, VERSION), &surroundings);
+    surroundings.environment.cancel.cancel();
+    let inf = corpus.join("drivers/packages/vboxguest_7.2.22_amd64_whql/VBoxGuest.inf");
+    let error = drivers::add(&mut session, &request(&inf)).unwrap_err();
+    assert_eq!(error.class(), transom::base::ErrorClass::Cancelled);
+    let diff = session.diff().unwrap();
+    assert_eq!((diff.files, diff.registry), (Vec::new(), Vec::new()));
+}
+
 #[test]
 fn x86_takes_unsigned_packages() {
     let Some(corpus) = corpus() else { return };

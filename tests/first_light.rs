@@ -125,10 +125,11 @@ fn added(arch: Arch, package: &str, published_by: &str, hive: &str, inf: &str) {
     }
     // Hives and their logs, and folders that got an entry (their time of writing): nothing else.
     for path in &difference.changed {
-        let below =
-            |added: &String| added.strip_prefix(path.as_str()).and_then(move |rest| rest.strip_prefix('/'));
-        let has_new_entry =
-            difference.added.iter().filter_map(below).any(|rest| !rest.is_empty() && !rest.contains('/'));
+        let inside = format!("{path}/");
+        let has_new_entry = difference
+            .added
+            .iter()
+            .any(|added| added.strip_prefix(&inside).is_some_and(|rest| !rest.contains('/')));
         let is_hive = path.starts_with("/Windows/System32/config/");
         assert!(is_hive || (before.is_directory(path) && has_new_entry), "{path} was touched");
     }

@@ -68,30 +68,12 @@ pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
     if search.searched {
         progress.event(&Event::DriversFound { count });
     }
-    progress.event(&Event::Begin { task: Task::AddDrivers, total: count as u64 });
     let mut report = AddReport { searched: search.searched, ..AddReport::default() };
     let whole = session.savepoint()?;
-    let mut position = 0;
-    for read in packages {
-        environment.cancel.check()?;
-        let counted = is_counted(&read);
-        let Read { path, result } = read;
-        let outcome = match result {
-            Ok(package) => add_guarded(session, request, &windows, &path, &package)?,
-            Err(outcome) => outcome,
-        };
-        if counted {
-            position += 1;
-            let error = match &outcome {
-                AddOutcome::Failed { error } => Some(error.to_string()),
-                _ => None,
-            };
-            progress.event(&Event::DriverDone { position, count, path: path.display().to_string(), error });
-            progress.event(&Event::Advance { task: Task::AddDrivers, done: position as u64 });
-        }
-        report.packages.push(AddedPackage { source: path, outcome });
+    if let Err(error) = add_all(session, request, &windows, packages, &mut report) {
+        session.rollback(whole)?;
+        return Err(error);
     }
-    progress.event(&Event::End { task: Task::AddDrivers });
     if request.all_or_nothing && report.error().is_some() {
         session.rollback(whole)?;
         withdraw(&mut report);
@@ -109,6 +91,50 @@ pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
     }
     report.exceptions.extend(session.exceptions().iter().cloned());
     Ok(report)
+}
+
+/// Adds what was read, one after the other, and tells how far it is.
+fn add_all(
+    session: &mut Session,
+    request: &AddRequest,
+    windows: &WindowsInfo,
+    packages: Vec<Read>,
+    report: &mut AddReport,
+) -> Result<()> {
+    let environment = session.environment().clone();
+    let progress = &environment.progress;
+    let count = packages.iter().filter(|read| is_counted(read)).count();
+    progress.event(&Event::Begin { task: Task::AddDrivers, total: count as u64 });
+    let mut sibling = sibling_package(session)?;
+    let mut position = 0;
+    for read in packages {
+        environment.cancel.check()?;
+        let counted = is_counted(&read);
+        let Read { path, result } = read;
+        let outcome = match result {
+            Ok(package) => {
+                let job =
+                    Job { request, windows, path: &path, package: &package, sibling: sibling.as_deref() };
+                add_guarded(session, &job)?
+            }
+            Err(outcome) => outcome,
+        };
+        if counted {
+            position += 1;
+            let error = match &outcome {
+                AddOutcome::Failed { error } => Some(error.to_string()),
+                _ => None,
+            };
+            progress.event(&Event::DriverDone { position, count, path: path.display().to_string(), error });
+            progress.event(&Event::Advance { task: Task::AddDrivers, done: position as u64 });
+        }
+        if let AddOutcome::Installed { store_name, .. } = &outcome {
+            sibling.get_or_insert_with(|| store_name.clone());
+        }
+        report.packages.push(AddedPackage { source: path, outcome });
+    }
+    progress.event(&Event::End { task: Task::AddDrivers });
+    Ok(())
 }
 
 fn nothing_found(request: &AddRequest) -> Error {
@@ -161,7 +187,7 @@ fn read_package(
 ) -> Result<Box<ReadPackage>> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     source::check_name(&name)?;
-    let inf = std::fs::read(path).map_err(|error| Error::io(path.display(), &error))?;
+    let inf = source::read_whole(path)?;
     let read = |undecorated| package::read(&name, &inf, windows, includes, undecorated);
     let mut exceptions = Vec::new();
     let mut reading = read(UndecoratedModels::X86Only)?;
@@ -178,16 +204,22 @@ fn read_package(
     }
 }
 
+/// One package to add.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    request: &'a AddRequest,
+    windows: &'a WindowsInfo,
+    /// The INF.
+    path: &'a Path,
+    package: &'a ReadPackage,
+    /// Another package of the store.
+    sibling: Option<&'a str>,
+}
+
 /// Adds a package inside a savepoint. The error that ends the whole run is returned as such.
-fn add_guarded(
-    session: &mut Session,
-    request: &AddRequest,
-    windows: &WindowsInfo,
-    path: &Path,
-    package: &ReadPackage,
-) -> Result<AddOutcome> {
+fn add_guarded(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
     let savepoint = session.savepoint()?;
-    match add_one(session, request, windows, path, package) {
+    match add_one(session, job) {
         Ok(outcome) => {
             session.commit_savepoint(savepoint)?;
             Ok(outcome)
@@ -221,13 +253,8 @@ impl Loaded {
     }
 }
 
-fn add_one(
-    session: &mut Session,
-    request: &AddRequest,
-    windows: &WindowsInfo,
-    path: &Path,
-    package: &ReadPackage,
-) -> Result<AddOutcome> {
+fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
+    let Job { request, windows, path, package, sibling } = *job;
     let ReadPackage { inf_name, plan, .. } = package;
     let class = SetupClass::of(session.registry(), &plan.version)?.ok_or_else(|| DriverError::NoClass {
         inf: inf_name.clone(),
@@ -254,9 +281,8 @@ fn add_one(
             (Some(free), free.to_string())
         }
     };
-    let sibling = sibling_package(session)?;
     let store = Store::new(session.overlay(), &windows.directory);
-    store.create_package(&store_name, sibling.as_deref())?;
+    store.create_package(&store_name, sibling)?;
     let target_folder = store.package(&store_name);
     for file in loaded.all() {
         store.put(&target_folder.join_path(&file.relative), &file.data)?;
@@ -281,7 +307,7 @@ fn add_one(
         };
         reflected = record.reflected;
         if !already_present {
-            database::write(session.registry(), windows, &record)?;
+            exceptions.extend(database::write(session.registry(), windows, &record)?);
         }
         if reflected {
             exceptions.extend(reflect(session, windows, &record, &loaded.files)?);
@@ -355,7 +381,7 @@ struct CatalogFile {
 fn open_catalogs(folder: &Path, relative: Option<&WinPath>) -> Result<Vec<CatalogFile>> {
     let Some(relative) = relative else { return Ok(Vec::new()) };
     let open = |path: PathBuf| {
-        let bytes = std::fs::read(&path).map_err(|error| Error::io(path.display(), &error))?;
+        let bytes = source::read_whole(&path)?;
         let parsed = Catalog::parse(&bytes);
         Ok(CatalogFile { data: Arc::new(bytes), parsed })
     };

@@ -221,15 +221,20 @@ pub(super) struct PackageRecord<'a> {
     pub(super) reflected: bool,
 }
 
-/// Writes the record of a package.
+/// Writes the record of a package; returns what is not exact.
 pub(super) fn write(
     registry: &mut Registry,
     windows: &WindowsInfo,
     record: &PackageRecord<'_>,
-) -> Result<()> {
-    prepare(registry, windows)?;
-    let now = registry.now();
+) -> Result<Vec<String>> {
     let name = record.class.hive();
+    let mut exceptions = Vec::new();
+    if registry.hive(name)?.is_none() {
+        exceptions
+            .push(format!("the image had no {name} hive: one was made, with the SYSTEM hive's permissions"));
+    }
+    prepare(registry, windows, name)?;
+    let now = registry.now();
     let hive = registry.hive_or_create(name)?;
     let mut editor = Editor { hive, now };
     let root = editor.key(editor.hive.root(), ROOT)?;
@@ -244,14 +249,15 @@ pub(super) fn write(
     let mut map = oem_inf_map(editor.hive)?;
     map.insert(record.published);
     editor.set(root, &Value::binary("OemInfMap", map.bytes().to_vec()))?;
-    editor.set(root, &update)
+    editor.set(root, &update)?;
+    Ok(exceptions)
 }
 
-/// Root values and keys of the databases, where an image has none yet.
-fn prepare(registry: &mut Registry, windows: &WindowsInfo) -> Result<()> {
+/// Root values and keys of the databases that are written to, where an image has none yet.
+fn prepare(registry: &mut Registry, windows: &WindowsInfo, hive: HiveName) -> Result<()> {
     let now = registry.now();
     let mut schema = None;
-    for name in HIVES {
+    for name in HIVES.into_iter().filter(|&name| name == HiveName::System || name == hive) {
         let hive = registry.hive_or_create(name)?;
         let mut editor = Editor { hive, now };
         let root = editor.key(editor.hive.root(), ROOT)?;

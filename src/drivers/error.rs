@@ -84,6 +84,16 @@ pub enum DriverError {
         /// One of them.
         file: String,
     },
+    /// An INF or a catalog of a size that none has.
+    #[error("{} has {length} bytes; more than {limit} are not read", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        length: u64,
+        /// The most that is read.
+        limit: u64,
+    },
     /// `CatalogFile` is missing, or the file it names.
     #[error("{inf} is not signed: {reason}")]
     NoCatalog {
@@ -167,7 +177,10 @@ impl From<DriverError> for Error {
                 Code::FILE_NOT_FOUND,
                 "use the vendor's whole package: every file that the INF names must lie where the INF says",
             ),
-            DriverError::Escape { .. } | DriverError::BadName { .. } | DriverError::SameName { .. } => {
+            DriverError::TooLarge { .. }
+            | DriverError::Escape { .. }
+            | DriverError::BadName { .. }
+            | DriverError::SameName { .. } => {
                 with(ErrorClass::Corrupt, Code::INVALID_DATA, "do not use this package")
             }
             DriverError::NoCatalog { .. } => with(

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::base::{Arch, Error, FileTime, Result};
+use crate::base::{Arch, FileTime, Result};
 use crate::catalog::{self, Catalog};
 use crate::image::Session;
 use crate::inf::{Inf, InfVersion, PackageOptions, PackagePlan, Target};
@@ -110,7 +110,7 @@ fn stored_info(session: &mut Session, store_name: &str) -> Result<DriverInfo> {
 }
 
 fn outside_info(session: &mut Session, path: &Path) -> Result<DriverInfo> {
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path.display(), &error))?;
+    let bytes = source::read_whole(path)?;
     let inf = Inf::parse(&bytes)?;
     let windows = session.windows().clone();
     let target = package::target(&windows);
@@ -161,7 +161,7 @@ fn is_signed(path: &Path, name: &str, bytes: &[u8], plan: &PackagePlan) -> bool 
     let Ok(found) = source::matches(source::folder_of(path), &relative) else { return false };
     let Ok(digests) = catalog::digest_file(&bytes.to_vec()) else { return false };
     found.iter().any(|file| {
-        let parsed = std::fs::read(file).ok().and_then(|bytes| Catalog::parse(&bytes).ok());
+        let parsed = source::read_whole(file).ok().and_then(|bytes| Catalog::parse(&bytes).ok());
         parsed.is_some_and(|catalog| {
             let members = std::iter::once((name.to_owned(), Some(&digests)));
             Signature::judge(name, catalog_name, &catalog, members).is_signed()

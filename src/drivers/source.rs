@@ -75,6 +75,19 @@ fn search_folder(folder: &Path, recurse: bool) -> Vec<Result<Candidate, (PathBuf
     found
 }
 
+/// INFs and catalogs are read whole. The largest of real packages are some megabytes.
+const WHOLE_LIMIT: u64 = 64 << 20;
+
+/// All bytes of an INF or a catalog.
+pub(super) fn read_whole(path: &Path) -> Result<Vec<u8>> {
+    let io = |error: std::io::Error| Error::io(path.display(), &error);
+    let length = fs::metadata(path).map_err(io)?.len();
+    if length > WHOLE_LIMIT {
+        return Err(DriverError::TooLarge { path: path.to_owned(), length, limit: WHOLE_LIMIT }.into());
+    }
+    fs::read(path).map_err(io)
+}
+
 /// The folder an INF lies in.
 pub(super) fn folder_of(inf: &Path) -> &Path {
     match inf.parent() {
