@@ -201,6 +201,27 @@ fn signatures() {
     }
 }
 
+/// Catalogs of packages of Windows itself, which have no files beside them here.
+#[test]
+fn catalogs_of_windows() {
+    let Some(corpus) = inf_corpus::corpus("cbs") else { return };
+    let mut catalogs = 0;
+    for entry in walkdir::WalkDir::new(corpus).sort_by_file_name() {
+        let entry = entry.unwrap();
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "cat") {
+            continue;
+        }
+        let catalog = Catalog::parse(&std::fs::read(path).unwrap()).unwrap();
+        catalog.verify_signature().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let signer = catalog.signer().map(|signer| signer.common_name.as_str());
+        assert_eq!(signer, Some("Microsoft Windows"), "{}", path.display());
+        assert!(!catalog.members().is_empty(), "{}", path.display());
+        catalogs += 1;
+    }
+    assert!(catalogs > 0);
+}
+
 /// Every byte of the signed list, changed; and a sample of all other bytes. What stays unseen
 /// lies in certificates whose issuer is not in the file (their chain is not asked for here), in
 /// issuers' names (a changed one is not in the file), in attribute certificates, in the kinds of

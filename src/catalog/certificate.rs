@@ -1,151 +1,122 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! X.509 certificates, as far as signatures need them.
-//!
-//! ```text
-//! Certificate  SEQUENCE { TBS, algorithm, BIT STRING signature }
-//! TBS          SEQUENCE { [0] version OPTIONAL, serial, algorithm, issuer, validity, subject,
-//!              SEQUENCE { algorithm, BIT STRING key }, ... }
-//! ```
+//! X.509 certificates, as far as signatures need them: `x509-cert` reads them, `rsa` and `p256`
+//! verify with their keys.
 //!
 //! Source: RFC 5280; keys RFC 8017 and RFC 5480.
 
+use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::referenced::OwnedToRef;
+use ::der::{Decode, Encode, Tag, Tagged};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::traits::SignatureScheme;
-use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
+use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, pkcs1};
+use x509_cert::name::Name;
+use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::CatalogError;
 use super::ctl::utf16;
-use super::der::{Element, tag};
-use super::signature::{Hash, dotted, no_parameters};
+use super::der::File;
+use super::signature::{Hash, check_parameters};
 
-/// 1.2.840.113549.1.1.1
-const RSA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 1];
-/// 1.2.840.10045.2.1
-const EC_PUBLIC_KEY: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 2, 1];
-/// 1.2.840.10045.3.1.7
-const P256: &[u8] = &[0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
-/// 2.5.4.3
-const COMMON_NAME: &[u8] = &[0x55, 4, 3];
-/// 2.5.4.10
-const ORGANIZATION: &[u8] = &[0x55, 4, 10];
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
 
 /// The largest RSA modulus that is computed with, in bits.
 const MAX_RSA_BITS: usize = 8192;
 
 /// Signature algorithms of certificates and signers that name key and hash at once; a bare
 /// `rsaEncryption` or `id-ecPublicKey` leaves the hash to the digest algorithm.
-const COMBINED: [(&[u8], Hash); 7] = [
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 5], Hash::Sha1),
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 11], Hash::Sha256),
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 12], Hash::Sha384),
-    (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 1, 13], Hash::Sha512),
-    (&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 2], Hash::Sha256),
-    (&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 3], Hash::Sha384),
-    (&[0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 4], Hash::Sha512),
+const COMBINED: [(ObjectIdentifier, Hash); 7] = [
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"), Hash::Sha1),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"), Hash::Sha256),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"), Hash::Sha384),
+    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"), Hash::Sha512),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"), Hash::Sha256),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"), Hash::Sha384),
+    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"), Hash::Sha512),
 ];
 
-/// A certificate, cut into its parts.
+/// A certificate.
 #[derive(Debug)]
 pub(super) struct Certificate<'a> {
-    /// What is signed.
-    tbs: &'a [u8],
-    pub(super) serial: &'a [u8],
-    /// The whole name.
-    pub(super) issuer: &'a [u8],
-    /// The whole name.
-    pub(super) subject: &'a [u8],
-    subject_element: Element<'a>,
-    issuer_element: Element<'a>,
-    key: Element<'a>,
-    algorithm: Element<'a>,
-    signature: &'a [u8],
+    /// What is signed, as it stands in the file: encoded again it would lose a default that was
+    /// written out.
+    signed: AnyRef<'a>,
+    offset: u64,
+    inner: x509_cert::Certificate,
 }
 
 impl<'a> Certificate<'a> {
-    pub(super) fn read(element: &Element<'a>) -> Result<Self, CatalogError> {
-        let mut reader = element.inside();
-        let tbs = reader.expect(tag::SEQUENCE, "a certificate's content")?;
-        let algorithm = reader.expect(tag::SEQUENCE, "a certificate's algorithm")?;
-        let signature = bits(&reader.expect(tag::BIT_STRING, "a certificate's signature")?)?;
-        reader.end("the end of a certificate")?;
-        let mut reader = tbs.inside();
-        reader.optional(tag::CONTEXT_0, "a certificate's version")?;
-        let serial = reader.expect(tag::INTEGER, "a certificate's serial number")?;
-        let inner = reader.expect(tag::SEQUENCE, "a certificate's algorithm")?;
-        if inner.whole != algorithm.whole {
-            return Err(CatalogError::Der {
-                what: "the same algorithm inside and outside of a certificate",
-                offset: algorithm.offset as u64,
-            });
+    pub(super) fn read(file: File<'a>, element: AnyRef<'a>) -> Result<Self, CatalogError> {
+        let what = "a certificate";
+        file.check_names(element, what)?;
+        let parts: Vec<AnyRef<'_>> = file.read(element, what)?;
+        let inner: x509_cert::Certificate = file.read(element, what)?;
+        if inner.tbs_certificate.signature != inner.signature_algorithm {
+            return Err(file.damaged(
+                "the same algorithm inside and outside of a certificate",
+                parts.get(1).unwrap_or(&element).value(),
+            ));
         }
-        let issuer = reader.expect(tag::SEQUENCE, "a certificate's issuer")?;
-        reader.expect(tag::SEQUENCE, "a certificate's validity")?;
-        let subject = reader.expect(tag::SEQUENCE, "a certificate's subject")?;
-        let key = reader.expect(tag::SEQUENCE, "a certificate's key")?;
-        Ok(Self {
-            tbs: tbs.whole,
-            serial: serial.content,
-            issuer: issuer.whole,
-            subject: subject.whole,
-            subject_element: subject,
-            issuer_element: issuer,
-            key,
-            algorithm,
-            signature,
-        })
+        let signed = *parts.first().ok_or_else(|| file.damaged(what, element.value()))?;
+        if inner.signature.as_bytes().is_none() {
+            return Err(file.damaged("whole bytes in a bit string", element.value()));
+        }
+        Ok(Self { signed, offset: file.offset(element.value()), inner })
+    }
+
+    pub(super) fn issuer(&self) -> &Name {
+        &self.inner.tbs_certificate.issuer
+    }
+
+    pub(super) fn subject(&self) -> &Name {
+        &self.inner.tbs_certificate.subject
+    }
+
+    /// Whether a signer's name is that of this certificate.
+    pub(super) fn is_of(&self, signer: &cms::cert::IssuerAndSerialNumber) -> bool {
+        *self.issuer() == signer.issuer && self.inner.tbs_certificate.serial_number == signer.serial_number
     }
 
     /// Verifies that the holder of `issuer` signed this certificate.
     pub(super) fn verify(&self, issuer: &PublicKey) -> Result<(), CatalogError> {
         let what = format!("the certificate of {}", self.subject_name());
-        let oid = self.algorithm.inside().expect(tag::OID, "a certificate's algorithm")?.content;
-        let hash = COMBINED.iter().find(|(known, _)| *known == oid).map(|(_, hash)| *hash);
-        let hash = hash.ok_or_else(|| CatalogError::Algorithm { what: what.clone(), oid: dotted(oid) })?;
-        issuer.verify(&self.algorithm, hash, &hash.of(self.tbs), self.signature, &what)
+        let algorithm = self.inner.signature_algorithm.owned_to_ref();
+        check_parameters(&algorithm, self.offset)?;
+        let hash = COMBINED.iter().find(|(known, _)| *known == algorithm.oid).map(|(_, hash)| *hash);
+        let hash = hash
+            .ok_or_else(|| CatalogError::Algorithm { what: what.clone(), oid: algorithm.oid.to_string() })?;
+        let damaged = |_| CatalogError::Der { what: "a certificate", offset: self.offset };
+        let signed = self.signed.to_der().map_err(damaged)?;
+        issuer.verify(&algorithm, hash, &hash.of(&signed), self.inner.signature.raw_bytes(), &what)
     }
 
     /// The subject's common name, else its organization.
     pub(super) fn subject_name(&self) -> String {
-        name(&self.subject_element)
+        name(self.subject())
     }
 
     /// The issuer's common name, else its organization.
     pub(super) fn issuer_name(&self) -> String {
-        name(&self.issuer_element)
+        name(self.issuer())
     }
 }
 
-/// The bytes of a bit string that has no unused bits.
-fn bits<'a>(element: &Element<'a>) -> Result<&'a [u8], CatalogError> {
-    match element.content.split_first() {
-        Some((0, bytes)) => Ok(bytes),
-        _ => Err(CatalogError::Der { what: "whole bytes in a bit string", offset: element.offset as u64 }),
-    }
+fn name(name: &Name) -> String {
+    part(name, COMMON_NAME).or_else(|| part(name, ORGANIZATION)).unwrap_or_default()
 }
 
-fn name(element: &Element<'_>) -> String {
-    part(element, COMMON_NAME).or_else(|| part(element, ORGANIZATION)).unwrap_or_default()
-}
-
-/// The last part of a name of one kind: SEQUENCE OF SET OF SEQUENCE { OID, text }.
-fn part(element: &Element<'_>, kind: &[u8]) -> Option<String> {
-    let mut found = None;
-    let mut sets = element.inside();
-    while let Ok(set) = sets.expect(tag::SET, "a part of a name") {
-        let mut pairs = set.inside();
-        while let Ok(pair) = pairs.expect(tag::SEQUENCE, "a part of a name") {
-            let mut pair = pair.inside();
-            let oid = pair.expect(tag::OID, "the kind of a name").ok()?;
-            let value = pair.any("a name").ok()?;
-            if oid.content == kind {
-                found = Some(match value.tag {
-                    tag::BMP_STRING => utf16(value.content, u16::from_be_bytes),
-                    _ => String::from_utf8_lossy(value.content).into_owned(),
-                });
-            }
-        }
-    }
-    found
+/// The last part of a name of one kind. Not `der`'s string types: they refuse what some
+/// certificates have in their names, and a name is only shown.
+fn part(name: &Name, kind: ObjectIdentifier) -> Option<String> {
+    let pair = name.0.iter().flat_map(|set| set.0.iter()).filter(|pair| pair.oid == kind).last()?;
+    Some(match pair.value.tag() {
+        Tag::BmpString => utf16(pair.value.value(), u16::from_be_bytes),
+        _ => String::from_utf8_lossy(pair.value.value()).into_owned(),
+    })
 }
 
 /// A key that verifies signatures.
@@ -156,66 +127,54 @@ pub(super) enum PublicKey {
 
 impl PublicKey {
     pub(super) fn read(certificate: &Certificate<'_>) -> Result<Self, CatalogError> {
-        let offset = certificate.key.offset as u64;
-        let damaged = || CatalogError::Der { what: "a usable public key", offset };
-        let mut reader = certificate.key.inside();
-        let mut algorithm = reader.expect(tag::SEQUENCE, "a key's algorithm")?.inside();
-        let oid = algorithm.expect(tag::OID, "a key's algorithm")?.content;
-        let key = reader.expect(tag::BIT_STRING, "a key")?;
-        let bytes = bits(&key)?;
-        let unsupported = |oid: &[u8]| CatalogError::Algorithm {
+        let damaged = || CatalogError::Der { what: "a usable public key", offset: certificate.offset };
+        let key = &certificate.inner.tbs_certificate.subject_public_key_info;
+        let bytes = key.subject_public_key.as_bytes().ok_or_else(damaged)?;
+        let unsupported = |oid: ObjectIdentifier| CatalogError::Algorithm {
             what: format!("the key of {}", certificate.subject_name()),
-            oid: dotted(oid),
+            oid: oid.to_string(),
         };
-        match oid {
+        match key.algorithm.oid {
             RSA => {
-                let mut numbers =
-                    super::der::Reader::new(bytes).expect(tag::SEQUENCE, "an RSA key")?.inside();
-                let modulus = numbers.expect(tag::INTEGER, "an RSA modulus")?;
-                let exponent = numbers.expect(tag::INTEGER, "an RSA exponent")?;
+                let numbers = pkcs1::RsaPublicKey::from_der(bytes).map_err(|_| damaged())?;
                 RsaPublicKey::new_with_max_size(
-                    BigUint::from_bytes_be(modulus.content),
-                    BigUint::from_bytes_be(exponent.content),
+                    BigUint::from_bytes_be(numbers.modulus.as_bytes()),
+                    BigUint::from_bytes_be(numbers.public_exponent.as_bytes()),
                     MAX_RSA_BITS,
                 )
                 .map(Self::Rsa)
                 .map_err(|_| damaged())
             }
             EC_PUBLIC_KEY => {
-                let curve = algorithm.expect(tag::OID, "a key's curve")?.content;
+                let curve = key.algorithm.owned_to_ref().parameters_oid().map_err(|_| damaged())?;
                 if curve != P256 {
                     return Err(unsupported(curve));
                 }
                 p256::ecdsa::VerifyingKey::from_sec1_bytes(bytes).map(Self::P256).map_err(|_| damaged())
             }
-            _ => Err(unsupported(oid)),
+            oid => Err(unsupported(oid)),
         }
     }
 
     /// Verifies a signature over a digest.
     pub(super) fn verify(
         &self,
-        algorithm: &Element<'_>,
+        algorithm: &AlgorithmIdentifierRef<'_>,
         hash: Hash,
         digest: &[u8],
         signature: &[u8],
         what: &str,
     ) -> Result<(), CatalogError> {
-        let mut reader = algorithm.inside();
-        let oid = reader.expect(tag::OID, "a signature's algorithm")?.content;
-        no_parameters(&reader)?;
         let own = match self {
             Self::Rsa(_) => RSA,
             Self::P256(_) => EC_PUBLIC_KEY,
         };
-        if oid != own && !COMBINED.contains(&(oid, hash)) {
-            return Err(CatalogError::Algorithm { what: what.to_owned(), oid: dotted(oid) });
+        let known = algorithm.oid == own || COMBINED.contains(&(algorithm.oid, hash));
+        if !known {
+            return Err(CatalogError::Algorithm { what: what.to_owned(), oid: algorithm.oid.to_string() });
         }
         let valid = match self {
-            Self::Rsa(key) => {
-                let scheme = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: digest_info(hash, digest) };
-                scheme.verify(key, digest, signature).is_ok()
-            }
+            Self::Rsa(key) => scheme(hash).verify(key, digest, signature).is_ok(),
             Self::P256(key) => p256::ecdsa::Signature::from_der(signature)
                 .is_ok_and(|signature| key.verify_prehash(digest, &signature).is_ok()),
         };
@@ -223,23 +182,14 @@ impl PublicKey {
     }
 }
 
-/// What stands before the digest in a PKCS#1 signature:
-/// SEQUENCE { SEQUENCE { OID, NULL }, OCTET STRING (digest) }.
-fn digest_info(hash: Hash, digest: &[u8]) -> Box<[u8]> {
-    let oid = hash.oid();
-    // All lengths are below 128, so each is one byte.
-    let byte = |length: usize| u8::try_from(length).unwrap_or(u8::MAX);
-    let mut info = vec![
-        tag::SEQUENCE,
-        byte(8 + oid.len() + digest.len()),
-        tag::SEQUENCE,
-        byte(4 + oid.len()),
-        tag::OID,
-        byte(oid.len()),
-    ];
-    info.extend(oid);
-    info.extend([5, 0, tag::OCTET_STRING, byte(digest.len())]);
-    info.into()
+/// PKCS#1 signatures of one hash.
+fn scheme(hash: Hash) -> Pkcs1v15Sign {
+    match hash {
+        Hash::Sha1 => Pkcs1v15Sign::new::<sha1::Sha1>(),
+        Hash::Sha256 => Pkcs1v15Sign::new::<sha2::Sha256>(),
+        Hash::Sha384 => Pkcs1v15Sign::new::<sha2::Sha384>(),
+        Hash::Sha512 => Pkcs1v15Sign::new::<sha2::Sha512>(),
+    }
 }
 
 #[cfg(test)]
@@ -252,9 +202,12 @@ mod tests {
             0x30, 0x31, 0x30, 0x0D, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
             0x00, 0x04, 0x20,
         ];
-        assert_eq!(*digest_info(Hash::Sha256, &[0; 32]), sha256);
+        assert_eq!(*scheme(Hash::Sha256).prefix, sha256);
         let sha1 = [0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2B, 0x0E, 0x03, 0x02, 0x1A, 0x05, 0x00, 0x04, 0x14];
-        assert_eq!(*digest_info(Hash::Sha1, &[0; 20]), sha1);
-        assert_eq!(digest_info(Hash::Sha512, &[0; 64]).get(..2), Some(&[0x30, 0x51][..]));
+        assert_eq!(*scheme(Hash::Sha1).prefix, sha1);
+        assert_eq!(scheme(Hash::Sha512).prefix.get(..2), Some(&[0x30, 0x51][..]));
+        for hash in Hash::ALL {
+            assert_eq!(scheme(hash).hash_len, Some(hash.of(b"").len()));
+        }
     }
 }

@@ -19,15 +19,51 @@
 
 use std::collections::HashSet;
 
-use super::der::{Element, Reader, tag};
+use ::der::asn1::{AnyRef, IntRef, ObjectIdentifier, OctetStringRef};
+use ::der::{Decode, Sequence, Tag, Tagged};
+use x509_cert::ext::Extensions;
+use x509_cert::spki::AlgorithmIdentifierRef;
+
+use super::der::{File, SetOf};
+use super::signature::{Attribute, DigestInfo};
 use super::{CatalogError, Member};
 
-/// 1.3.6.1.4.1.311.12.1.1
-const CATALOG_LIST: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 12, 1, 1];
-/// 1.3.6.1.4.1.311.12.2.1
-const NAME_VALUE: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 12, 2, 1];
-/// 1.3.6.1.4.1.311.2.1.4
-const INDIRECT_DATA: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 2, 1, 4];
+const CATALOG_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.12.1.1");
+const NAME_VALUE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.12.2.1");
+const INDIRECT_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.4");
+
+/// The list. Its members are decoded one by one, for the offsets of what is wrong in them.
+#[derive(Sequence)]
+struct TrustList<'a> {
+    usage: Vec<ObjectIdentifier>,
+    identifier: OctetStringRef<'a>,
+    time: AnyRef<'a>,
+    algorithm: AlgorithmIdentifierRef<'a>,
+    #[asn1(optional = "true")]
+    members: Option<Vec<AnyRef<'a>>>,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    attributes: Option<Extensions>,
+}
+
+#[derive(Sequence)]
+struct Entry<'a> {
+    tag: OctetStringRef<'a>,
+    attributes: SetOf<Attribute<'a>>,
+}
+
+/// A file's digest, and what kind of file it is.
+#[derive(Sequence)]
+struct IndirectData<'a> {
+    kind: AnyRef<'a>,
+    digest: DigestInfo<'a>,
+}
+
+#[derive(Sequence)]
+struct NameValue<'a> {
+    name: AnyRef<'a>,
+    flags: IntRef<'a>,
+    value: OctetStringRef<'a>,
+}
 
 /// What a CTL says.
 #[derive(Debug, Default)]
@@ -38,43 +74,34 @@ pub(super) struct List {
     pub(super) digests: HashSet<Box<[u8]>>,
 }
 
-pub(super) fn read(ctl: &Element<'_>) -> Result<List, CatalogError> {
-    let mut reader = ctl.inside();
-    let mut usage = reader.expect(tag::SEQUENCE, "the subject usage")?.inside();
-    if usage.expect(tag::OID, "the subject usage")?.content != CATALOG_LIST {
+pub(super) fn read<'a>(file: File<'a>, content: AnyRef<'a>) -> Result<List, CatalogError> {
+    // Lists of other usages have other parts behind it.
+    let (usage, _) = file.first::<Vec<ObjectIdentifier>>(content.value(), "the subject usage")?;
+    if usage.first() != Some(&CATALOG_LIST) {
         return Err(CatalogError::NotCatalog);
     }
-    reader.expect(tag::OCTET_STRING, "the list identifier")?;
-    reader.any("the time")?;
-    reader.expect(tag::SEQUENCE, "the list's algorithm")?;
+    let ctl: TrustList<'_> = file.read(content, "the list")?;
     let mut list = List::default();
-    if let Some(members) = reader.optional(tag::SEQUENCE, "the member list")? {
-        let mut members = members.inside();
-        while !members.is_empty() {
-            let member = member(&members.expect(tag::SEQUENCE, "a member")?, &mut list.digests)?;
-            list.members.push(member);
+    for element in ctl.members.unwrap_or_default() {
+        list.members.push(member(file, element, &mut list.digests)?);
+    }
+    for extension in ctl.attributes.iter().flatten() {
+        if extension.extn_id == NAME_VALUE {
+            let pair = NameValue::from_der(extension.extn_value.as_bytes());
+            let pair = pair.ok().and_then(|pair| name_value(&pair));
+            list.attributes.push(pair.ok_or_else(|| file.damaged("a name and value", content.value()))?);
         }
     }
-    if let Some(extensions) = reader.optional(tag::CONTEXT_0, "the attributes")? {
-        let mut extensions = extensions.inside().expect(tag::SEQUENCE, "the attributes")?.inside();
-        while !extensions.is_empty() {
-            let mut extension = extensions.expect(tag::SEQUENCE, "an attribute")?.inside();
-            let kind = extension.expect(tag::OID, "an attribute's kind")?;
-            extension.optional(tag::BOOLEAN, "an attribute's critical flag")?;
-            let wrapped = extension.expect(tag::OCTET_STRING, "an attribute's value")?;
-            if kind.content == NAME_VALUE {
-                let pair = wrapped.inside().expect(tag::SEQUENCE, "a name and value")?;
-                list.attributes.push(name_value(&pair)?);
-            }
-        }
-    }
-    reader.end("the end of the list")?;
     Ok(list)
 }
 
-fn member(element: &Element<'_>, digests: &mut HashSet<Box<[u8]>>) -> Result<Member, CatalogError> {
-    let mut reader = element.inside();
-    let tag_bytes = reader.expect(tag::OCTET_STRING, "a member's tag")?.content;
+fn member<'a>(
+    file: File<'a>,
+    element: AnyRef<'a>,
+    digests: &mut HashSet<Box<[u8]>>,
+) -> Result<Member, CatalogError> {
+    let entry: Entry<'_> = file.read(element, "a member")?;
+    let tag_bytes = entry.tag.as_bytes();
     let mut member = Member { tag: tag_bytes.to_vec(), file: None, os_attributes: Vec::new() };
     match tag_bytes.len() {
         20 | 32 => {
@@ -82,15 +109,12 @@ fn member(element: &Element<'_>, digests: &mut HashSet<Box<[u8]>>) -> Result<Mem
         }
         _ => digests.extend(hex_tag(tag_bytes)),
     }
-    let mut attributes = reader.expect(tag::SET, "a member's attributes")?.inside();
-    while !attributes.is_empty() {
-        let mut attribute = attributes.expect(tag::SEQUENCE, "a member's attribute")?.inside();
-        let kind = attribute.expect(tag::OID, "an attribute's kind")?;
-        let mut values = attribute.expect(tag::SET, "an attribute's values")?.inside();
-        while !values.is_empty() {
-            let value = values.any("an attribute's value")?;
-            if kind.content == NAME_VALUE {
-                let (name, text) = name_value(&value)?;
+    for attribute in entry.attributes.0 {
+        for value in attribute.values.0 {
+            if attribute.kind == NAME_VALUE {
+                let what = "a name and value";
+                let pair: NameValue<'_> = file.read(value, what)?;
+                let (name, text) = name_value(&pair).ok_or_else(|| file.damaged(what, value.value()))?;
                 match name.as_str() {
                     "File" => member.file = Some(text),
                     "OSAttr" => {
@@ -98,34 +122,25 @@ fn member(element: &Element<'_>, digests: &mut HashSet<Box<[u8]>>) -> Result<Mem
                     }
                     _ => {}
                 }
-            } else if kind.content == INDIRECT_DATA {
-                digests.insert(indirect_digest(&value)?);
+            } else if attribute.kind == INDIRECT_DATA {
+                let data: IndirectData<'_> = file.read(value, "a member's digest")?;
+                digests.insert(data.digest.digest.as_bytes().into());
             }
         }
     }
     Ok(member)
 }
 
-/// The digest in a SpcIndirectData.
-fn indirect_digest(value: &Element<'_>) -> Result<Box<[u8]>, CatalogError> {
-    let mut reader = value.inside();
-    reader.expect(tag::SEQUENCE, "the kind of a member's data")?;
-    let mut info = reader.expect(tag::SEQUENCE, "a member's digest")?.inside();
-    info.expect(tag::SEQUENCE, "the algorithm of a member's digest")?;
-    Ok(info.expect(tag::OCTET_STRING, "a member's digest")?.content.into())
-}
-
-fn name_value(pair: &Element<'_>) -> Result<(String, String), CatalogError> {
-    let mut reader = pair.inside();
-    let name = reader.expect(tag::BMP_STRING, "a name")?;
-    reader.expect(tag::INTEGER, "the flags of a value")?;
-    let value = reader.expect(tag::OCTET_STRING, "a value")?;
+/// Nothing when the name is no BMPString. Not `der`'s own: a name that is ill-formed UTF-16 is
+/// read all the same.
+fn name_value(pair: &NameValue<'_>) -> Option<(String, String)> {
+    let value = pair.value.as_bytes();
     // One maker of catalogs writes single bytes without a NUL.
-    let text = match std::str::from_utf8(value.content) {
+    let text = match std::str::from_utf8(value) {
         Ok(text) if !text.is_empty() && !text.contains('\0') => text.to_owned(),
-        _ => utf16(value.content, u16::from_le_bytes),
+        _ => utf16(value, u16::from_le_bytes),
     };
-    Ok((utf16(name.content, u16::from_be_bytes), text))
+    (pair.name.tag() == Tag::BmpString).then(|| (utf16(pair.name.value(), u16::from_be_bytes), text))
 }
 
 /// Text up to its NUL.
@@ -142,14 +157,6 @@ fn hex_tag(tag: &[u8]) -> Option<Box<[u8]>> {
     let (pairs, odd) = digits.as_chunks::<2>();
     let digest: Box<[u8]> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
     (odd.is_empty() && matches!(digest.len(), 20 | 32)).then_some(digest)
-}
-
-/// The list inside the content of signed data.
-pub(super) fn of_content<'a>(content: &Reader<'a>) -> Result<Element<'a>, CatalogError> {
-    let mut content = *content;
-    let ctl = content.expect(tag::SEQUENCE, "the list")?;
-    content.end("the end of the content")?;
-    Ok(ctl)
 }
 
 #[cfg(test)]

@@ -1,132 +1,137 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! A reader for DER: elements as slices of the file, each with its offset.
-//!
-//! Only what signed files use: one-byte tags and definite lengths of at most four bytes.
+//! What the crate `der` lacks for signed files: a SET OF as it stands, and offsets in the file.
+
+use ::der::asn1::AnyRef;
+use ::der::{
+    Choice, Decode, DecodeValue, Encode, EncodeValue, FixedTag, Header, Length, Reader, SliceReader, Tag,
+    Writer,
+};
 
 use super::CatalogError;
 
-/// Tags (X.690): class and constructed bits included.
-pub(super) mod tag {
-    pub(in super::super) const BOOLEAN: u8 = 0x01;
-    pub(in super::super) const INTEGER: u8 = 0x02;
-    pub(in super::super) const BIT_STRING: u8 = 0x03;
-    pub(in super::super) const OCTET_STRING: u8 = 0x04;
-    pub(in super::super) const OID: u8 = 0x06;
-    pub(in super::super) const BMP_STRING: u8 = 0x1E;
-    pub(in super::super) const SEQUENCE: u8 = 0x30;
-    pub(in super::super) const SET: u8 = 0x31;
-    /// `[0]`, constructed.
-    pub(in super::super) const CONTEXT_0: u8 = 0xA0;
-    /// `[1]`, constructed.
-    pub(in super::super) const CONTEXT_1: u8 = 0xA1;
-    /// `[3]`, constructed.
-    pub(in super::super) const CONTEXT_3: u8 = 0xA3;
+/// The most elements that a part of a name may have; real ones have one.
+const MAX_PARTS: usize = 16;
+/// How deep in a certificate or a signer's name the parts of names are.
+const NAME_DEPTH: usize = 4;
+
+/// A SET OF in the order of the file.
+///
+/// Not `der::asn1::SetOfVec`: that one sorts, by insertion, so that a hostile file costs the
+/// square of its size; it refuses an element that is there twice, which real catalogs have; and
+/// signed attributes are hashed as they stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SetOf<T>(pub(super) Vec<T>);
+
+impl<T> FixedTag for SetOf<T> {
+    const TAG: Tag = Tag::Set;
 }
 
-/// One element.
+impl<'a, T: Decode<'a>> DecodeValue<'a> for SetOf<T> {
+    fn decode_value<R: Reader<'a>>(reader: &mut R, header: Header) -> ::der::Result<Self> {
+        reader.read_nested(header.length, |reader| {
+            let mut elements = Vec::new();
+            while !reader.is_finished() {
+                elements.push(T::decode(reader)?);
+            }
+            Ok(Self(elements))
+        })
+    }
+}
+
+impl<T: Encode> EncodeValue for SetOf<T> {
+    fn value_len(&self) -> ::der::Result<Length> {
+        self.0.iter().try_fold(Length::ZERO, |sum, element| sum + element.encoded_len()?)
+    }
+
+    fn encode_value(&self, writer: &mut impl Writer) -> ::der::Result<()> {
+        self.0.iter().try_for_each(|element| element.encode(writer))
+    }
+}
+
+/// The bytes of a file. Everything decoded borrows from them, so that a part's offset is known.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Element<'a> {
-    pub(super) tag: u8,
-    /// Without tag and length.
-    pub(super) content: &'a [u8],
-    /// With tag and length.
-    pub(super) whole: &'a [u8],
-    /// Where the element begins in the file.
-    pub(super) offset: usize,
-}
+pub(super) struct File<'a>(pub(super) &'a [u8]);
 
-impl<'a> Element<'a> {
-    /// Reads the elements inside.
-    pub(super) fn inside(&self) -> Reader<'a> {
-        Reader { bytes: self.content, offset: self.offset + (self.whole.len() - self.content.len()) }
-    }
-}
-
-/// Takes one element after the other.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reader<'a> {
-    bytes: &'a [u8],
-    offset: usize,
-}
-
-impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, offset: 0 }
+impl<'a> File<'a> {
+    /// Where a part of the file begins.
+    pub(super) fn offset(self, part: &[u8]) -> u64 {
+        part.as_ptr().addr().saturating_sub(self.0.as_ptr().addr()) as u64
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+    /// The error of a part that is not as it should be.
+    pub(super) fn damaged(self, what: &'static str, part: &[u8]) -> CatalogError {
+        CatalogError::Der { what, offset: self.offset(part) }
     }
 
-    /// The bytes not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
-        self.bytes
+    /// An error of `der` inside of a part.
+    fn error(self, what: &'static str, part: &[u8], error: ::der::Error) -> CatalogError {
+        let inside = error.position().map_or(0, |position| u64::from(u32::from(position)));
+        CatalogError::Der { what, offset: self.offset(part) + inside }
     }
 
-    pub(super) fn error(&self, what: &'static str) -> CatalogError {
-        CatalogError::Der { what, offset: self.offset as u64 }
-    }
-
-    /// The tag of the next element.
-    pub(super) fn peek(&self) -> Option<u8> {
-        self.bytes.first().copied()
-    }
-
-    /// The next element, whatever it is.
-    pub(super) fn any(&mut self, what: &'static str) -> Result<Element<'a>, CatalogError> {
-        let split = split(self.bytes).ok_or_else(|| self.error(what))?;
-        let (tag, header, length) = split;
-        let end = header + length;
-        let (Some(whole), Some(content), Some(rest)) =
-            (self.bytes.get(..end), self.bytes.get(header..end), self.bytes.get(end..))
-        else {
-            return Err(self.error(what));
-        };
-        let element = Element { tag, content, whole, offset: self.offset };
-        self.bytes = rest;
-        self.offset += end;
-        Ok(element)
-    }
-
-    /// The next element, which must have this tag.
-    pub(super) fn expect(&mut self, tag: u8, what: &'static str) -> Result<Element<'a>, CatalogError> {
-        if self.peek() != Some(tag) {
-            return Err(self.error(what));
-        }
-        self.any(what)
-    }
-
-    /// The next element if it has this tag.
-    pub(super) fn optional(
-        &mut self,
-        tag: u8,
+    /// Decodes an element at the start of a part; gives what stands behind it too.
+    pub(super) fn first<T: Decode<'a>>(
+        self,
+        part: &'a [u8],
         what: &'static str,
-    ) -> Result<Option<Element<'a>>, CatalogError> {
-        if self.peek() == Some(tag) { self.any(what).map(Some) } else { Ok(None) }
+    ) -> Result<(T, &'a [u8]), CatalogError> {
+        let read = || {
+            let mut reader = SliceReader::new(part)?;
+            let value = T::decode(&mut reader)?;
+            let end = usize::try_from(reader.position())?;
+            Ok((value, part.get(end..).unwrap_or_default()))
+        };
+        read().map_err(|error| self.error(what, part, error))
     }
 
-    /// Fails when something is left.
-    pub(super) fn end(&self, what: &'static str) -> Result<(), CatalogError> {
-        if self.is_empty() { Ok(()) } else { Err(self.error(what)) }
+    /// Decodes an element.
+    pub(super) fn read<T: Choice<'a> + DecodeValue<'a>>(
+        self,
+        element: AnyRef<'a>,
+        what: &'static str,
+    ) -> Result<T, CatalogError> {
+        element.decode_as().map_err(|error| self.error(what, element.value(), error))
     }
-}
 
-/// Tag, length of the header, length of the content.
-fn split(bytes: &[u8]) -> Option<(u8, usize, usize)> {
-    let (&tag, rest) = bytes.split_first()?;
-    if tag & 0x1F == 0x1F {
-        return None;
+    /// Decodes an element, and fails when anything in it was skipped: `der` passes over
+    /// context-specific elements that it does not look for.
+    pub(super) fn read_all<T: Choice<'a> + DecodeValue<'a> + Encode>(
+        self,
+        element: AnyRef<'a>,
+        what: &'static str,
+    ) -> Result<T, CatalogError> {
+        let value: T = self.read(element, what)?;
+        let lengths = value.encoded_len().and_then(|length| Ok((length, element.encoded_len()?)));
+        match lengths {
+            Ok((read, whole)) if read == whole => Ok(value),
+            _ => Err(self.damaged(what, element.value())),
+        }
     }
-    let (&first, rest) = rest.split_first()?;
-    if first < 0x80 {
-        return Some((tag, 2, usize::from(first)));
+
+    /// Fails on names that take long to decode: `x509-cert` keeps a part of a name in a
+    /// `SetOfVec`.
+    pub(super) fn check_names(self, element: AnyRef<'a>, what: &'static str) -> Result<(), CatalogError> {
+        self.check_sets(element, what, NAME_DEPTH)
     }
-    let count = usize::from(first & 0x7F);
-    if count == 0 || count > 4 {
-        return None;
+
+    fn check_sets(self, element: AnyRef<'a>, what: &'static str, depth: usize) -> Result<(), CatalogError> {
+        let set = Tag::Set == ::der::Tagged::tag(&element);
+        if depth == 0 || !(set || ::der::Tagged::tag(&element) == Tag::Sequence) {
+            return Ok(());
+        }
+        let mut rest = element.value();
+        let mut count = 0;
+        while !rest.is_empty() {
+            if set && count == MAX_PARTS {
+                return Err(self.damaged(what, rest));
+            }
+            let (inside, behind) = self.first(rest, what)?;
+            self.check_sets(inside, what, depth - 1)?;
+            rest = behind;
+            count += 1;
+        }
+        Ok(())
     }
-    let length = rest.get(..count)?.iter().fold(0usize, |length, byte| length << 8 | usize::from(*byte));
-    Some((tag, 2 + count, length))
 }
 
 #[cfg(test)]
@@ -135,17 +140,18 @@ mod tests {
 
     #[test]
     fn elements() {
-        let bytes = [0x30, 0x05, 0x02, 0x01, 0x07, 0x05, 0x00, 0x04, 0x81, 0x01, 0xAA];
-        let mut reader = Reader::new(&bytes);
-        let sequence = reader.expect(tag::SEQUENCE, "a").unwrap();
-        let mut inside = sequence.inside();
-        let integer = inside.expect(tag::INTEGER, "b").unwrap();
-        assert_eq!((integer.content, integer.whole, integer.offset), (&[7][..], &[2, 1, 7][..], 2));
-        assert_eq!(inside.peek(), Some(5));
-        assert_eq!(inside.optional(tag::SET, "c").unwrap().map(|_| ()), None);
-        assert_eq!(inside.end("c"), Err(CatalogError::Der { what: "c", offset: 5 }));
-        assert_eq!(reader.expect(tag::OCTET_STRING, "d").unwrap().content, [0xAA]);
-        assert!(reader.is_empty());
+        let bytes = [0x30, 0x05, 0x02, 0x01, 0x07, 0x05, 0x00, 0x04, 0x81, 0x80];
+        let file = File(&bytes);
+        let (sequence, rest) = file.first::<AnyRef<'_>>(&bytes, "a").unwrap();
+        assert_eq!((file.offset(sequence.value()), file.offset(rest)), (2, 7));
+        let parts: Vec<AnyRef<'_>> = file.read(sequence, "b").unwrap();
+        assert_eq!(parts.iter().map(|part| file.offset(part.value())).collect::<Vec<_>>(), [4, 7]);
+        assert_eq!(parts[0].value(), [7]);
+        assert_eq!(file.read::<bool>(parts[0], "c"), Err(CatalogError::Der { what: "c", offset: 4 }));
+        assert!(matches!(
+            file.first::<AnyRef<'_>>(rest, "d"),
+            Err(CatalogError::Der { what: "d", offset: 7.. })
+        ));
     }
 
     #[test]
@@ -160,7 +166,25 @@ mod tests {
             &[0x1F, 0x01, 0],
         ];
         for bytes in cases {
-            assert!(Reader::new(bytes).any("x").is_err(), "{bytes:?}");
+            assert!(File(bytes).first::<AnyRef<'_>>(bytes, "x").is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn sets_stay_as_they_are() {
+        let bytes = [0x31, 9, 2, 1, 2, 2, 1, 1, 2, 1, 2];
+        let (set, _) = File(&bytes).first::<SetOf<u8>>(&bytes, "a set").unwrap();
+        assert_eq!(set, SetOf(vec![2, 1, 2]));
+        assert_eq!(set.to_der().unwrap(), bytes);
+    }
+
+    #[test]
+    fn names_have_few_parts() {
+        for (count, fine) in [(MAX_PARTS, true), (MAX_PARTS + 1, false)] {
+            let parts = [5, 0].repeat(count);
+            let set = [&[0x30, parts.len() as u8 + 2, 0x31, parts.len() as u8][..], &parts].concat();
+            let (element, _) = File(&set).first(&set, "x").unwrap();
+            assert_eq!(File(&set).check_names(element, "a name").is_ok(), fine);
         }
     }
 }

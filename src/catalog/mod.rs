@@ -23,7 +23,7 @@ pub use error::CatalogError;
 use crate::base::{Code, Result};
 use crate::digest::{Sha1, Sha256};
 use crate::io::ReadAt;
-use der::Reader;
+use ::der::asn1::ObjectIdentifier;
 use signature::SignedData;
 
 /// `ERROR_NO_CATALOG_FOR_OEM_INF`: the INF names no catalog, or it is not there.
@@ -35,8 +35,7 @@ pub const TRUST_NOT_ESTABLISHED: Code = Code(0xE000_0242);
 /// `TRUST_E_NOSIGNATURE`: not signed, or the signature does not hold.
 pub const NO_SIGNATURE: Code = Code(0x800B_0100);
 
-/// 1.3.6.1.4.1.311.10.1
-const TRUST_LIST: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 10, 1];
+const TRUST_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.10.1");
 /// Files are hashed in pieces of this size.
 const BUFFER: usize = 256 << 10;
 
@@ -94,17 +93,15 @@ impl Catalog {
     /// # Errors
     /// When the bytes are no catalog; the message names the offset.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        let mut reader = Reader::new(bytes);
-        let data = SignedData::read(&mut reader)?;
+        let (data, rest) = SignedData::of_file(bytes)?;
         // Some tools pad files with zeros; anything else was added by somebody.
-        if reader.rest().iter().any(|byte| *byte != 0) {
-            return Err(reader.error("the end of the catalog").into());
+        if rest.iter().any(|byte| *byte != 0) {
+            return Err(data.file().damaged("the end of the catalog", rest).into());
         }
         if data.content_type != TRUST_LIST {
             return Err(CatalogError::NotCatalog.into());
         }
-        let content = data.content().ok_or(CatalogError::NotCatalog)?;
-        let list = ctl::read(&ctl::of_content(content)?)?;
+        let list = ctl::read(data.file(), data.content.ok_or(CatalogError::NotCatalog)?)?;
         let signer = data.signer();
         Ok(Self { bytes: bytes.to_vec(), list, signer })
     }
@@ -138,7 +135,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] names the reason: unsigned, changed, forged, or not supported.
     pub fn verify_signature(&self) -> Result<()> {
-        SignedData::read(&mut Reader::new(&self.bytes))?.verify()?;
+        SignedData::of_file(&self.bytes)?.0.verify()?;
         Ok(())
     }
 

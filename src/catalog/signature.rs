@@ -16,25 +16,24 @@
 //! issuer is in the file are verified too, so that a changed byte does not hide in them.
 //! Whether the last issuer is to be trusted is not asked here.
 
+use ::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
+use ::der::{Encode, Sequence, Tag, TagNumber, Tagged};
+use cms::cert::IssuerAndSerialNumber;
+use cms::content_info::CmsVersion;
+use x509_cert::spki::AlgorithmIdentifierRef;
+
 use super::certificate::{Certificate, PublicKey};
-use super::der::{Element, Reader, tag};
+use super::der::{File, SetOf};
 use super::{CatalogError, Signer};
 use crate::digest;
 
-/// 1.2.840.113549.1.7.2
-const SIGNED_DATA: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 2];
-/// 1.2.840.113549.1.9.3
-const CONTENT_TYPE: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 3];
-/// 1.2.840.113549.1.9.4
-const MESSAGE_DIGEST: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 4];
-/// 1.2.840.113549.1.9.6
-const COUNTERSIGNATURE: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 6];
-/// 1.3.6.1.4.1.311.3.3.1
-const TIME_STAMP: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 3, 3, 1];
-/// 1.3.6.1.4.1.311.2.4.1
-const NESTED_SIGNATURE: &[u8] = &[0x2B, 6, 1, 4, 1, 0x82, 0x37, 2, 4, 1];
-/// 1.2.840.113549.1.9.16.1.4
-const TIME_STAMP_INFO: &[u8] = &[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 9, 16, 1, 4];
+const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
+const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
+const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.4");
+const COUNTERSIGNATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.6");
+const TIME_STAMP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.3.3.1");
+const NESTED_SIGNATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.4.1");
+const TIME_STAMP_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 
 /// Nested signatures are siblings; a hostile file could nest them without end.
 const MAX_DEPTH: usize = 4;
@@ -56,13 +55,12 @@ pub(super) enum Hash {
 impl Hash {
     pub(super) const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
-    /// Content of the algorithm's object identifier.
-    pub(super) fn oid(self) -> &'static [u8] {
+    fn oid(self) -> ObjectIdentifier {
         match self {
-            Self::Sha1 => &[0x2B, 0x0E, 3, 2, 0x1A],
-            Self::Sha256 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1],
-            Self::Sha384 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2],
-            Self::Sha512 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3],
+            Self::Sha1 => ObjectIdentifier::new_unwrap("1.3.14.3.2.26"),
+            Self::Sha256 => ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.1"),
+            Self::Sha384 => ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.2"),
+            Self::Sha512 => ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.2.3"),
         }
     }
 
@@ -75,120 +73,165 @@ impl Hash {
         }
     }
 
-    /// The hash that an algorithm identifier names.
-    pub(super) fn read(algorithm: &Element<'_>, what: &str) -> Result<Self, CatalogError> {
-        let mut reader = algorithm.inside();
-        let oid = reader.expect(tag::OID, "a digest algorithm")?.content;
-        no_parameters(&reader)?;
+    /// The hash that an algorithm identifier names; `offset` is for the error.
+    fn read(algorithm: &AlgorithmIdentifierRef<'_>, what: &str, offset: u64) -> Result<Self, CatalogError> {
+        check_parameters(algorithm, offset)?;
         Self::ALL
             .into_iter()
-            .find(|hash| hash.oid() == oid)
-            .ok_or_else(|| CatalogError::Algorithm { what: what.to_owned(), oid: dotted(oid) })
+            .find(|hash| hash.oid() == algorithm.oid)
+            .ok_or_else(|| CatalogError::Algorithm { what: what.to_owned(), oid: algorithm.oid.to_string() })
     }
 }
 
 /// Fails unless an algorithm has no parameters: nothing, or NULL.
-pub(super) fn no_parameters(rest: &Reader<'_>) -> Result<(), CatalogError> {
-    match rest.rest() {
-        [] | [5, 0] => Ok(()),
-        _ => Err(rest.error("the end of an algorithm")),
+pub(super) fn check_parameters(
+    algorithm: &AlgorithmIdentifierRef<'_>,
+    offset: u64,
+) -> Result<(), CatalogError> {
+    match algorithm.parameters {
+        None | Some(AnyRef::NULL) => Ok(()),
+        Some(_) => Err(CatalogError::Der { what: "the end of an algorithm", offset }),
     }
 }
 
+/// What signed data comes in.
+#[derive(Sequence)]
+struct ContentInfo<'a> {
+    kind: ObjectIdentifier,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT")]
+    content: AnyRef<'a>,
+}
+
+/// As `cms::signed_data::EncapsulatedContentInfo`, but borrowed: the list is not copied, and its
+/// offset stays known.
+#[derive(Sequence)]
+struct Content<'a> {
+    kind: ObjectIdentifier,
+    #[asn1(context_specific = "0", tag_mode = "EXPLICIT", optional = "true")]
+    content: Option<AnyRef<'a>>,
+}
+
+/// Not `cms::signed_data::SignedData`, which does not accept real catalogs: Microsoft's time stamps
+/// have attribute certificates among the certificates, and older catalogs have an element of a SET
+/// twice. See [`SetOf`] for the rest.
+#[derive(Sequence)]
+struct Frame<'a> {
+    version: CmsVersion,
+    digest_algorithms: SetOf<AlgorithmIdentifierRef<'a>>,
+    content: Content<'a>,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    certificates: Option<SetOf<AnyRef<'a>>>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    revocation_lists: Option<SetOf<AnyRef<'a>>>,
+    signers: SetOf<AnyRef<'a>>,
+}
+
+/// Not `cms::signed_data::SignerInfo`: its attributes are sorted and can no longer be hashed as
+/// they stand.
+#[derive(Sequence)]
+struct SignerFrame<'a> {
+    version: CmsVersion,
+    name: AnyRef<'a>,
+    digest_algorithm: AlgorithmIdentifierRef<'a>,
+    #[asn1(context_specific = "0", tag_mode = "IMPLICIT", optional = "true")]
+    signed_attributes: Option<SetOf<Attribute<'a>>>,
+    signature_algorithm: AlgorithmIdentifierRef<'a>,
+    signature: OctetStringRef<'a>,
+    #[asn1(context_specific = "1", tag_mode = "IMPLICIT", optional = "true")]
+    unsigned_attributes: Option<SetOf<Attribute<'a>>>,
+}
+
+/// An attribute of a signer or of a member.
+#[derive(Clone, Sequence)]
+pub(super) struct Attribute<'a> {
+    pub(super) kind: ObjectIdentifier,
+    pub(super) values: SetOf<AnyRef<'a>>,
+}
+
+/// A digest and how it was made.
+#[derive(Sequence)]
+pub(super) struct DigestInfo<'a> {
+    pub(super) algorithm: AlgorithmIdentifierRef<'a>,
+    pub(super) digest: OctetStringRef<'a>,
+}
+
 /// Signed data, cut into its parts.
-#[derive(Debug)]
 pub(super) struct SignedData<'a> {
-    pub(super) content_type: &'a [u8],
-    /// Inside the `[0]` that wraps it; nothing when the content is elsewhere.
-    content: Option<Reader<'a>>,
+    file: File<'a>,
+    pub(super) content_type: ObjectIdentifier,
+    /// Nothing when the content is elsewhere.
+    pub(super) content: Option<AnyRef<'a>>,
     certificates: Vec<Certificate<'a>>,
     signers: Vec<SignerInfo<'a>>,
 }
 
-#[derive(Debug)]
 struct SignerInfo<'a> {
-    issuer: &'a [u8],
-    serial: &'a [u8],
-    digest_algorithm: Element<'a>,
-    /// The whole element, whose tag is `[0]`.
-    signed_attributes: Option<Element<'a>>,
-    signature_algorithm: Element<'a>,
-    signature: &'a [u8],
-    unsigned_attributes: Option<Element<'a>>,
+    file: File<'a>,
+    offset: u64,
+    name: IssuerAndSerialNumber,
+    frame: SignerFrame<'a>,
 }
 
 impl<'a> SignedData<'a> {
-    /// Reads a ContentInfo from the start of `reader`.
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, CatalogError> {
-        let mut info = reader.expect(tag::SEQUENCE, "the signed data")?.inside();
-        let kind = info.expect(tag::OID, "the kind of data")?;
-        if kind.content != SIGNED_DATA {
-            return Err(CatalogError::NotCatalog);
-        }
-        let mut wrapper = info.expect(tag::CONTEXT_0, "the signed data")?.inside();
-        info.end("the end of the signed data")?;
-        let mut reader = wrapper.expect(tag::SEQUENCE, "the signed data")?.inside();
-        wrapper.end("the end of the signed data")?;
-        let version = reader.expect(tag::INTEGER, "the version of the signed data")?;
-        if !matches!(version.content, [1..=5]) {
-            return Err(CatalogError::Der {
-                what: "a known version of the signed data",
-                offset: version.offset as u64,
-            });
-        }
-        let algorithms = reader.expect(tag::SET, "the digest algorithms")?;
-        let mut encapsulated = reader.expect(tag::SEQUENCE, "the content")?.inside();
-        let content_type = encapsulated.expect(tag::OID, "the content's kind")?.content;
-        let content = encapsulated.optional(tag::CONTEXT_0, "the content")?.map(|content| content.inside());
-        let mut certificates = Vec::new();
-        if let Some(set) = reader.optional(tag::CONTEXT_0, "the certificates")? {
-            let mut set = set.inside();
-            while !set.is_empty() {
-                // Attribute certificates ([0] to [3]) name nobody who signs.
-                if certificates.len() == MAX_CERTIFICATES {
-                    return Err(set.error("the end of the certificates"));
-                }
-                let certificate = set.any("a certificate")?;
-                match certificate.tag {
-                    tag::SEQUENCE => certificates.push(Certificate::read(&certificate)?),
-                    tag::CONTEXT_0..=tag::CONTEXT_3 => {}
-                    _ => {
-                        return Err(CatalogError::Der {
-                            what: "a certificate",
-                            offset: certificate.offset as u64,
-                        });
-                    }
-                }
-            }
-        }
-        reader.optional(tag::CONTEXT_1, "the revocation lists")?;
-        let mut signers = Vec::new();
-        let mut set = reader.expect(tag::SET, "the signers")?.inside();
-        reader.end("the end of the signed data")?;
-        while !set.is_empty() {
-            if signers.len() == MAX_SIGNERS {
-                return Err(set.error("the end of the signers"));
-            }
-            signers.push(SignerInfo::read(&set.expect(tag::SEQUENCE, "a signer")?)?);
-        }
-        check_algorithms(&algorithms, &signers)?;
-        Ok(Self { content_type, content, certificates, signers })
+    /// Reads a ContentInfo from the start of a file; gives what stands behind it too.
+    pub(super) fn of_file(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), CatalogError> {
+        let file = File(bytes);
+        let (info, rest) = file.first(bytes, "the signed data")?;
+        Ok((Self::read(file, info)?, rest))
     }
 
-    pub(super) fn content(&self) -> Option<&Reader<'a>> {
-        self.content.as_ref()
+    fn read(file: File<'a>, info: AnyRef<'a>) -> Result<Self, CatalogError> {
+        let what = "the signed data";
+        let info: ContentInfo<'_> = file.read(info, what)?;
+        if info.kind != SIGNED_DATA {
+            return Err(CatalogError::NotCatalog);
+        }
+        let frame: Frame<'_> = file.read_all(info.content, what)?;
+        if frame.version == CmsVersion::V0 {
+            return Err(file.damaged("a known version of the signed data", info.content.value()));
+        }
+        let mut certificates = Vec::new();
+        for element in frame.certificates.map(|set| set.0).unwrap_or_default() {
+            if certificates.len() == MAX_CERTIFICATES {
+                return Err(file.damaged("the end of the certificates", element.value()));
+            }
+            match element.tag() {
+                Tag::Sequence => certificates.push(Certificate::read(file, element)?),
+                // Attribute certificates name nobody who signs.
+                Tag::ContextSpecific { constructed: true, number } if number <= TagNumber::N3 => {}
+                _ => return Err(file.damaged("a certificate", element.value())),
+            }
+        }
+        let mut signers = Vec::new();
+        for element in frame.signers.0 {
+            if signers.len() == MAX_SIGNERS {
+                return Err(file.damaged("the end of the signers", element.value()));
+            }
+            signers.push(SignerInfo::read(file, element)?);
+        }
+        // The algorithms said in advance must be those of the signers.
+        let known = |algorithm| signers.iter().any(|signer| signer.frame.digest_algorithm == algorithm);
+        if !frame.digest_algorithms.0.into_iter().all(known) {
+            return Err(file.damaged("the signer of a digest algorithm", info.content.value()));
+        }
+        Ok(Self {
+            file,
+            content_type: frame.content.kind,
+            content: frame.content.content,
+            certificates,
+            signers,
+        })
+    }
+
+    pub(super) fn file(&self) -> File<'a> {
+        self.file
     }
 
     /// Names of the first signer's certificate and its issuer.
     pub(super) fn signer(&self) -> Option<Signer> {
-        let certificate = self.certificate_of(self.signers.first()?)?;
+        let name = &self.signers.first()?.name;
+        let certificate = self.certificates.iter().find(|certificate| certificate.is_of(name))?;
         Some(Signer { common_name: certificate.subject_name(), issuer: certificate.issuer_name() })
-    }
-
-    fn certificate_of(&self, signer: &SignerInfo<'_>) -> Option<&Certificate<'a>> {
-        self.certificates
-            .iter()
-            .find(|certificate| certificate.issuer == signer.issuer && certificate.serial == signer.serial)
     }
 
     /// Verifies every signature there is.
@@ -203,8 +246,7 @@ impl<'a> SignedData<'a> {
         if depth > MAX_DEPTH {
             return Err(CatalogError::Der { what: "the end of nested signatures", offset: 0 });
         }
-        let mut content = self.content.ok_or(CatalogError::Digest { what: "the missing content" })?;
-        let content = content.any("the content")?.content;
+        let content = self.content.ok_or(CatalogError::Digest { what: "the missing content" })?.value();
         for signer in &self.signers {
             signer.verify(Some(self.content_type), content, "the content", &self.certificates)?;
             signer.verify_unsigned(&self.certificates, depth)?;
@@ -213,122 +255,89 @@ impl<'a> SignedData<'a> {
     }
 }
 
-/// The algorithms said in advance must be those of the signers.
-fn check_algorithms(algorithms: &Element<'_>, signers: &[SignerInfo<'_>]) -> Result<(), CatalogError> {
-    let mut reader = algorithms.inside();
-    while !reader.is_empty() {
-        let algorithm = reader.expect(tag::SEQUENCE, "a digest algorithm")?;
-        if !signers.iter().any(|signer| signer.digest_algorithm.whole == algorithm.whole) {
-            return Err(CatalogError::Der {
-                what: "the signer of a digest algorithm",
-                offset: algorithm.offset as u64,
-            });
-        }
-    }
-    Ok(())
-}
-
 impl<'a> SignerInfo<'a> {
-    fn read(element: &Element<'a>) -> Result<Self, CatalogError> {
-        if element.tag != tag::SEQUENCE {
-            return Err(CatalogError::Der { what: "a signer", offset: element.offset as u64 });
+    fn read(file: File<'a>, element: AnyRef<'a>) -> Result<Self, CatalogError> {
+        let frame: SignerFrame<'_> = file.read_all(element, "a signer")?;
+        if frame.version != CmsVersion::V1 {
+            return Err(file.damaged("a signer named by issuer and serial number", element.value()));
         }
-        let mut reader = element.inside();
-        let version = reader.expect(tag::INTEGER, "a signer's version")?;
-        if version.content != [1] {
-            return Err(CatalogError::Der {
-                what: "a signer named by issuer and serial number",
-                offset: version.offset as u64,
-            });
-        }
-        let mut name = reader.expect(tag::SEQUENCE, "a signer's name")?.inside();
-        let issuer = name.expect(tag::SEQUENCE, "a signer's issuer")?.whole;
-        let serial = name.expect(tag::INTEGER, "a signer's serial number")?.content;
-        let info = Self {
-            issuer,
-            serial,
-            digest_algorithm: reader.expect(tag::SEQUENCE, "a signer's digest algorithm")?,
-            signed_attributes: reader.optional(tag::CONTEXT_0, "signed attributes")?,
-            signature_algorithm: reader.expect(tag::SEQUENCE, "a signature's algorithm")?,
-            signature: reader.expect(tag::OCTET_STRING, "a signature")?.content,
-            unsigned_attributes: reader.optional(tag::CONTEXT_1, "unsigned attributes")?,
-        };
-        reader.end("the end of a signer")?;
-        Ok(info)
+        file.check_names(frame.name, "a signer's name")?;
+        let name = file.read(frame.name, "a signer's name")?;
+        Ok(Self { file, offset: file.offset(element.value()), name, frame })
     }
 
     /// Verifies the signature over `content`.
     fn verify(
         &self,
-        content_type: Option<&[u8]>,
+        content_type: Option<ObjectIdentifier>,
         content: &[u8],
         what: &'static str,
         certificates: &[Certificate<'_>],
     ) -> Result<(), CatalogError> {
         let certificate = certificates
             .iter()
-            .find(|certificate| certificate.issuer == self.issuer && certificate.serial == self.serial)
+            .find(|certificate| certificate.is_of(&self.name))
             .ok_or(CatalogError::NoCertificate)?;
-        let hash = Hash::read(&self.digest_algorithm, what)?;
-        let digest = match &self.signed_attributes {
+        let hash = Hash::read(&self.frame.digest_algorithm, what, self.offset)?;
+        let digest = match &self.frame.signed_attributes {
             Some(attributes) => {
                 let mut kind = None;
                 let mut signed = None;
-                for attribute in Attributes::new(attributes) {
-                    let (oid, value) = attribute?;
-                    match oid {
+                for attribute in &attributes.0 {
+                    let value = self.first_value(attribute)?;
+                    match attribute.kind {
                         CONTENT_TYPE => kind = Some(value),
                         MESSAGE_DIGEST => signed = Some(value),
                         _ => {}
                     }
                 }
-                if signed.is_none_or(|value| value.content != hash.of(content)) {
+                if signed.is_none_or(|value| value.value() != hash.of(content)) {
                     return Err(CatalogError::Digest { what });
                 }
                 // A countersignature has no content type of its own.
                 if let Some(content_type) = content_type
-                    && kind.is_none_or(|value| value.content != content_type)
+                    && kind.is_none_or(|value| value.value() != content_type.as_bytes())
                 {
                     return Err(CatalogError::Digest { what: "the kind of the content" });
                 }
                 // Hashed as the SET it is, not with the tag it has in place.
-                let mut set = attributes.whole.to_vec();
-                if let Some(first) = set.first_mut() {
-                    *first = tag::SET;
-                }
-                hash.of(&set)
+                let damaged = |_| CatalogError::Der { what: "signed attributes", offset: self.offset };
+                hash.of(&attributes.to_der().map_err(damaged)?)
             }
             None => hash.of(content),
         };
         let key = PublicKey::read(certificate)?;
-        key.verify(&self.signature_algorithm, hash, &digest, self.signature, what)
+        let algorithm = &self.frame.signature_algorithm;
+        check_parameters(algorithm, self.offset)?;
+        key.verify(algorithm, hash, &digest, self.frame.signature.as_bytes(), what)
+    }
+
+    fn first_value(&self, attribute: &Attribute<'a>) -> Result<AnyRef<'a>, CatalogError> {
+        let missing = || CatalogError::Der { what: "an attribute's value", offset: self.offset };
+        attribute.values.0.first().copied().ok_or_else(missing)
     }
 
     /// Verifies what stands beside the signature: time stamps and further signatures.
     fn verify_unsigned(&self, certificates: &[Certificate<'a>], depth: usize) -> Result<(), CatalogError> {
-        let Some(attributes) = &self.unsigned_attributes else { return Ok(()) };
-        for (position, attribute) in Attributes::new(attributes).enumerate() {
-            if position == MAX_SIGNERS {
-                return Err(CatalogError::Der {
-                    what: "the end of the unsigned attributes",
-                    offset: attributes.offset as u64,
-                });
-            }
-            let (oid, value) = attribute?;
-            match oid {
+        let Some(attributes) = &self.frame.unsigned_attributes else { return Ok(()) };
+        if attributes.0.len() > MAX_SIGNERS {
+            let what = "the end of the unsigned attributes";
+            return Err(CatalogError::Der { what, offset: self.offset });
+        }
+        let signature = self.frame.signature.as_bytes();
+        for attribute in &attributes.0 {
+            let value = self.first_value(attribute)?;
+            match attribute.kind {
                 COUNTERSIGNATURE => {
-                    let counter = SignerInfo::read(&value)?;
-                    counter.verify(None, self.signature, "the countersignature", certificates)?;
+                    let counter = SignerInfo::read(self.file, value)?;
+                    counter.verify(None, signature, "the countersignature", certificates)?;
                 }
                 TIME_STAMP => {
-                    let token = SignedData::read(&mut Reader::new(value.whole))?;
+                    let token = SignedData::read(self.file, value)?;
                     token.verify_at(depth + 1)?;
-                    token.check_time_stamp(self.signature)?;
+                    token.check_time_stamp(signature)?;
                 }
-                NESTED_SIGNATURE => {
-                    let nested = SignedData::read(&mut Reader::new(value.whole))?;
-                    nested.verify_at(depth + 1)?;
-                }
+                NESTED_SIGNATURE => SignedData::read(self.file, value)?.verify_at(depth + 1)?,
                 _ => {}
             }
         }
@@ -343,15 +352,15 @@ impl SignedData<'_> {
         if self.content_type != TIME_STAMP_INFO {
             return Err(CatalogError::Digest { what: "the kind of the time stamp" });
         }
-        let mut content = self.content.ok_or(CatalogError::Digest { what: "the missing time stamp" })?;
-        let wrapped = content.expect(tag::OCTET_STRING, "a time stamp")?;
-        let mut info = wrapped.inside().expect(tag::SEQUENCE, "a time stamp")?.inside();
-        info.expect(tag::INTEGER, "a time stamp's version")?;
-        info.expect(tag::OID, "a time stamp's policy")?;
-        let mut imprint = info.expect(tag::SEQUENCE, "a time stamp's digest")?.inside();
-        let hash = Hash::read(&imprint.expect(tag::SEQUENCE, "a time stamp's algorithm")?, "the time stamp")?;
-        let digest = imprint.expect(tag::OCTET_STRING, "a time stamp's digest")?;
-        if digest.content != hash.of(signature) {
+        let what = "a time stamp";
+        let content = self.content.ok_or(CatalogError::Digest { what: "the missing time stamp" })?;
+        let wrapped: OctetStringRef<'_> = self.file.read(content, what)?;
+        let (parts, _) = self.file.first::<Vec<AnyRef<'_>>>(wrapped.as_bytes(), what)?;
+        let imprint = *parts.get(2).ok_or_else(|| self.file.damaged(what, content.value()))?;
+        let offset = self.file.offset(imprint.value());
+        let imprint: DigestInfo<'_> = self.file.read(imprint, what)?;
+        let hash = Hash::read(&imprint.algorithm, "the time stamp", offset)?;
+        if imprint.digest.as_bytes() != hash.of(signature) {
             return Err(CatalogError::Digest { what: "the time-stamped signature" });
         }
         Ok(())
@@ -361,62 +370,12 @@ impl SignedData<'_> {
 /// Verifies each certificate whose issuer is among them.
 fn verify_certificates(certificates: &[Certificate<'_>]) -> Result<(), CatalogError> {
     for certificate in certificates {
-        let Some(issuer) = certificates.iter().find(|other| other.subject == certificate.issuer) else {
+        let Some(issuer) = certificates.iter().find(|other| other.subject() == certificate.issuer()) else {
             continue;
         };
         certificate.verify(&PublicKey::read(issuer)?)?;
     }
     Ok(())
-}
-
-/// Attributes of a signer: kind and first value of each.
-struct Attributes<'a>(Reader<'a>);
-
-impl<'a> Attributes<'a> {
-    fn new(element: &Element<'a>) -> Self {
-        Self(element.inside())
-    }
-
-    fn read(&mut self) -> Result<(&'a [u8], Element<'a>), CatalogError> {
-        let mut attribute = self.0.expect(tag::SEQUENCE, "an attribute")?.inside();
-        let oid = attribute.expect(tag::OID, "an attribute's kind")?.content;
-        let mut values = attribute.expect(tag::SET, "an attribute's values")?.inside();
-        Ok((oid, values.any("an attribute's value")?))
-    }
-}
-
-impl<'a> Iterator for Attributes<'a> {
-    type Item = Result<(&'a [u8], Element<'a>), CatalogError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let item = self.read();
-        if item.is_err() {
-            self.0 = Reader::new(&[]);
-        }
-        Some(item)
-    }
-}
-
-/// An object identifier in dotted form.
-pub(super) fn dotted(oid: &[u8]) -> String {
-    let mut parts: Vec<u64> = Vec::new();
-    let mut value: u64 = 0;
-    for byte in oid {
-        value = value << 7 | u64::from(byte & 0x7F);
-        if byte & 0x80 == 0 {
-            if parts.is_empty() {
-                let first = (value / 40).min(2);
-                parts.extend([first, value - first * 40]);
-            } else {
-                parts.push(value);
-            }
-            value = 0;
-        }
-    }
-    parts.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -425,14 +384,28 @@ mod tests {
 
     #[test]
     fn identifiers_in_dotted_form() {
-        let cases: [(&[u8], &str); 4] = [
-            (SIGNED_DATA, "1.2.840.113549.1.7.2"),
-            (TIME_STAMP, "1.3.6.1.4.1.311.3.3.1"),
-            (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1], "2.16.840.1.101.3.4.2.1"),
-            (&[], ""),
+        let cases: [(&[u8], ObjectIdentifier, &str); 3] = [
+            (&[0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 1, 7, 2], SIGNED_DATA, "1.2.840.113549.1.7.2"),
+            (&[0x2B, 6, 1, 4, 1, 0x82, 0x37, 3, 3, 1], TIME_STAMP, "1.3.6.1.4.1.311.3.3.1"),
+            (&[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1], Hash::Sha256.oid(), "2.16.840.1.101.3.4.2.1"),
         ];
-        for (oid, expected) in cases {
-            assert_eq!(dotted(oid), expected);
+        for (bytes, oid, expected) in cases {
+            assert_eq!((oid.as_bytes(), oid.to_string().as_str()), (bytes, expected));
+        }
+    }
+
+    #[test]
+    fn algorithms_have_no_parameters() {
+        let oid = Hash::Sha256.oid();
+        let number = AnyRef::new(Tag::Integer, &[1]).unwrap();
+        for (parameters, fine) in [(None, true), (Some(AnyRef::NULL), true), (Some(number), false)] {
+            let read = Hash::read(&AlgorithmIdentifierRef { oid, parameters }, "x", 7);
+            let expected = if fine {
+                Ok(Hash::Sha256)
+            } else {
+                Err(CatalogError::Der { what: "the end of an algorithm", offset: 7 })
+            };
+            assert_eq!(read, expected);
         }
     }
 }

@@ -104,6 +104,10 @@ pub fn arch(file: &dyn ReadAt) -> Result<Option<Arch>> {
 /// Authenticode hashes (CheckSum, security directory entry and certificate table skipped;
 /// unsigned odd sizes padded to 8), both in one pass.
 ///
+/// Not the crate `authenticode`, though a test compares with it: that one wants the whole file in
+/// memory, hashes it once for each algorithm, and does not pad. Here a file of any size is read
+/// once, piece by piece, wherever it lies (in a WIM, too).
+///
 /// # Errors
 /// When the file cannot be read, is no PE file, or its headers are damaged.
 pub fn authenticode_digests(file: &dyn ReadAt) -> Result<PeDigests> {
