@@ -8,6 +8,7 @@
 //! An edited hive keeps every offset and every byte that the edit does not need to change; a
 //! hive without an edit is not changed at all. [`Hive::compact`] rewrites from the root instead.
 //! What is saved has been checked by `check` and by a second reader (`verify`).
+//! `reg_text` reads and writes `.reg` files.
 #![cfg_attr(
     not(test),
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
@@ -24,6 +25,7 @@ mod file;
 mod log;
 mod page;
 mod record;
+mod reg_text;
 mod security;
 mod stored_name;
 mod subkeys;
@@ -36,5 +38,8 @@ pub use check::{Finding, Rule, Severity};
 pub use diff::{RegistryChange, diff};
 pub use error::HiveError;
 pub use file::{Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, SavedHive};
+pub use reg_text::{
+    Applied, RegAssignment, RegSection, RegText, RegTextError, RegWriter, apply, change_text, export,
+};
 pub use security::default_root_security;
 pub use value::{Value, ValueType};
