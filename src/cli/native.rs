@@ -62,6 +62,8 @@ fn group(name: &'static str) -> clap::Command {
     let about = match name {
         "image" => "Looks at WIM files and the images in them.",
         "driver" => "Lists and adds driver packages.",
+        "hive" => "Reads and edits registry hives as files.",
+        "reg" => "Reads and edits the registry of an image; the words of reg.exe are understood too.",
         _ => "",
     };
     clap::Command::new(name).about(about).subcommand_required(true).arg_required_else_help(true)
@@ -76,7 +78,38 @@ fn leaf(name: &'static str, row: &'static Command) -> clap::Command {
             row.dism.iter().map(|name| format!("/{name}")).collect::<Vec<_>>().join(", ")
         ));
     }
-    clap::Command::new(name).about(row.summary).after_help(help).args(row.arguments.iter().map(clap_argument))
+    let mut leaf = clap::Command::new(name).about(row.summary).after_help(help);
+    if row.native == "reg set" {
+        leaf = leaf.visible_alias("add");
+    }
+    leaf.args(row.arguments.iter().map(clap_argument))
+}
+
+/// The switches of Windows' `reg.exe` in our words; only behind our own word `reg`.
+fn reg_switches(segment: &[OsString]) -> Vec<OsString> {
+    let start = segment.iter().position(|word| word == "reg").unwrap_or(segment.len());
+    let mut words = segment.iter().cloned();
+    let mut spelled: Vec<OsString> = words.by_ref().take(start).collect();
+    while let Some(word) = words.next() {
+        let option = match word.to_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("/v") => "--value=",
+            Some("/t") => "--type=",
+            Some("/d") => "--data=",
+            Some("/ve") => "--default",
+            Some("/s") => "--recursive",
+            Some("/f" | "/y") => "--force",
+            _ => {
+                spelled.push(word);
+                continue;
+            }
+        };
+        let mut option = OsString::from(option);
+        if option.as_encoded_bytes().ends_with(b"=") {
+            option.push(words.next().unwrap_or_default());
+        }
+        spelled.push(option);
+    }
+    spelled
 }
 
 fn clap_argument(argument: &'static Argument) -> Arg {
@@ -111,6 +144,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
     let mut globals = Values::default();
     let mut steps: Vec<Step> = Vec::new();
     for segment in segments(words) {
+        let segment = reg_switches(segment);
         let named = std::iter::once(OsStr::new("transom")).chain(segment.iter().map(OsString::as_os_str));
         let matches = match command().try_get_matches_from(named) {
             Ok(matches) => matches,

@@ -9,6 +9,7 @@ use super::invocation::{Invocation, Step};
 use super::print::Printer;
 use super::settings::Settings;
 use super::target::{Images, Target};
+use super::values::Values;
 use crate::base::{Code, Context as _, Error, ErrorClass, Result};
 use crate::image::{Environment, Session};
 use crate::imaging;
@@ -26,13 +27,14 @@ pub(crate) fn run(
     printer: &mut Printer,
 ) -> Result<Option<Error>> {
     match Target::new("image", &invocation.globals, &invocation.globals)? {
-        None => run_on_files(invocation, environment, printer),
+        None => run_on_files(invocation, settings, environment, printer),
         Some(target) => run_on_images(invocation, &target, settings, environment, printer),
     }
 }
 
 fn run_on_files(
     invocation: &Invocation,
+    settings: &Settings,
     environment: &Environment,
     printer: &mut Printer,
 ) -> Result<Option<Error>> {
@@ -40,7 +42,7 @@ fn run_on_files(
     for step in &invocation.steps {
         if let Action::Host(action) = step.command.action {
             environment.cancel.check()?;
-            let report = action(environment, &step.values)?;
+            let report = action(environment, &known_dry(step, settings))?;
             printer.report(step.command.native, None, &*report);
             failed = report.error().cloned().or(failed);
         }
@@ -85,7 +87,8 @@ fn run_on_images(
         printer.image(file, index, windows, several);
         for step in &invocation.steps {
             environment.cancel.check()?;
-            failed = run_step(step, &mut session, &image, printer).context(|| name.clone())?.or(failed);
+            failed =
+                run_step(step, settings, &mut session, &image, printer).context(|| name.clone())?.or(failed);
         }
         if settings.dry_run && invocation.changes() {
             let ends_in_diff = invocation.steps.last().is_some_and(|step| step.command.native == "diff");
@@ -108,17 +111,28 @@ fn run_on_images(
     Ok(failed)
 }
 
+/// The values of a step; a dry run is told to commands that write files themselves.
+fn known_dry(step: &Step, settings: &Settings) -> Values {
+    let mut values = step.values.clone();
+    if settings.dry_run {
+        values.set("dry_run");
+    }
+    values
+}
+
 /// Runs one command; gives the error of one that failed in part.
 fn run_step(
     step: &Step,
+    settings: &Settings,
     session: &mut Session,
     image: &ImageRef,
     printer: &mut Printer,
 ) -> Result<Option<Error>> {
+    let values = known_dry(step, settings);
     let (report, keep): (Box<dyn Report>, bool) = match step.command.action {
-        Action::Read(action) => (action(session, &step.values)?, true),
+        Action::Read(action) => (action(session, &values)?, true),
         Action::Change(action) => {
-            let changed = action(session, &step.values)?;
+            let changed = action(session, &values)?;
             (changed.report, changed.keep)
         }
         Action::Host(_) | Action::Tool(_) | Action::Planned => {

@@ -22,14 +22,17 @@ mod diff;
 mod digest;
 mod error;
 mod file;
+mod listing;
 mod log;
 mod page;
+mod primary;
 mod record;
 mod reg_text;
 mod security;
 mod stored_name;
 mod subkeys;
 mod tree;
+mod typed_data;
 mod value;
 mod values;
 mod verify;
@@ -38,6 +41,8 @@ pub use check::{Finding, Rule, Severity};
 pub use diff::{RegistryChange, diff};
 pub use error::HiveError;
 pub use file::{Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, SavedHive};
+pub use listing::{KeyListing, Listing, list};
+pub use primary::PrimaryFile;
 pub use reg_text::{
     Applied, RegAssignment, RegSection, RegText, RegTextError, RegWriter, apply, change_text, export,
 };

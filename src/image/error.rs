@@ -86,7 +86,7 @@ impl From<ImageError> for Error {
             }
             ImageError::RegistryPath { .. } => Error::new(ErrorClass::Usage, message).with_hint(
                 "use HKLM\\SYSTEM, HKLM\\SOFTWARE, HKLM\\DRIVERS, HKLM\\COMPONENTS, HKLM\\SAM, HKLM\\SECURITY, \
-                 HKLM\\BCD00000000 or HKU\\.DEFAULT",
+                 HKLM\\BCD00000000, HKU\\.DEFAULT, HKCU (the default user) or HKCR",
             ),
             ImageError::MissingHive { .. } => Error::new(ErrorClass::NotFound, message),
             ImageError::NoControlSet => {

@@ -27,11 +27,13 @@ pub enum HiveName {
     Security,
     /// `HKLM\BCD00000000`.
     Bcd,
+    /// `HKCU`: the default user, whose settings every new user gets.
+    DefaultUser,
 }
 
 impl HiveName {
     /// Every hive.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::System,
         Self::Software,
         Self::Drivers,
@@ -40,6 +42,7 @@ impl HiveName {
         Self::Sam,
         Self::Security,
         Self::Bcd,
+        Self::DefaultUser,
     ];
 
     /// The name of the hive's file, and its name in reports.
@@ -53,6 +56,7 @@ impl HiveName {
             Self::Sam => "SAM",
             Self::Security => "SECURITY",
             Self::Bcd => "BCD",
+            Self::DefaultUser => "NTUSER.DAT",
         }
     }
 
@@ -67,6 +71,7 @@ impl HiveName {
             Self::Sam => "HKLM\\SAM",
             Self::Security => "HKLM\\SECURITY",
             Self::Bcd => "HKLM\\BCD00000000",
+            Self::DefaultUser => "HKCU",
         }
     }
 
@@ -79,6 +84,9 @@ impl HiveName {
                 WinPath::root().join("EFI").join("Microsoft").join("Boot").join("BCD"),
                 config.join("BCD-Template"),
             ],
+            Self::DefaultUser => {
+                vec![WinPath::root().join("Users").join("Default").join(self.as_str())]
+            }
             other => vec![config.join(other.as_str())],
         }
     }
@@ -86,7 +94,7 @@ impl HiveName {
     /// Structure version of a new hive of this name (hive.md section 1.3).
     pub(super) fn minor_version(self) -> u32 {
         match self {
-            Self::Sam | Self::Bcd => 3,
+            Self::Sam | Self::Bcd | Self::DefaultUser => 3,
             _ => 5,
         }
     }
@@ -99,23 +107,36 @@ impl fmt::Display for HiveName {
 }
 
 /// Splits `HKLM\SYSTEM\Select` into the hive and the path below its root.
-pub(super) fn split(path: &str) -> Result<(HiveName, &str)> {
+pub(super) fn split(path: &str) -> Result<(HiveName, String)> {
     let unknown = || ImageError::RegistryPath { path: path.to_owned() };
-    let (root, rest) = path.trim_start_matches('\\').split_once('\\').ok_or_else(unknown)?;
-    let (top, below) = rest.split_once('\\').unwrap_or((rest, ""));
+    let (root, rest) = cut(path.trim_start_matches('\\'));
+    let (top, below) = cut(rest);
     let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
-    let hive = if is(root, "HKLM") || is(root, "HKEY_LOCAL_MACHINE") {
+    let found = if is(root, "HKLM") || is(root, "HKEY_LOCAL_MACHINE") {
         HiveName::ALL.into_iter().find(|hive| match hive {
-            HiveName::Default => false,
+            HiveName::Default | HiveName::DefaultUser => false,
             HiveName::Bcd => is(top, "BCD00000000") || is(top, "BCD"),
             other => is(top, other.as_str()),
         })
-    } else if (is(root, "HKU") || is(root, "HKEY_USERS")) && is(top, ".DEFAULT") {
-        Some(HiveName::Default)
+    } else if is(root, "HKU") || is(root, "HKEY_USERS") {
+        if is(top, ".DEFAULT") {
+            Some(HiveName::Default)
+        } else {
+            is(top, "Default").then_some(HiveName::DefaultUser)
+        }
+    } else if is(root, "HKCU") || is(root, "HKEY_CURRENT_USER") {
+        return Ok((HiveName::DefaultUser, rest.to_owned()));
+    } else if is(root, "HKCR") || is(root, "HKEY_CLASSES_ROOT") {
+        return Ok((HiveName::Software, format!("Classes\\{rest}")));
     } else {
         None
     };
-    Ok((hive.ok_or_else(unknown)?, below))
+    Ok((found.ok_or_else(unknown)?, below.to_owned()))
+}
+
+/// The first component and the rest.
+fn cut(path: &str) -> (&str, &str) {
+    path.split_once('\\').unwrap_or((path, ""))
 }
 
 #[cfg(test)]
@@ -130,10 +151,16 @@ mod tests {
             ("HKLM\\BCD00000000\\Objects\\{x}", Some((HiveName::Bcd, "Objects\\{x}"))),
             ("HKU\\.DEFAULT\\Control Panel", Some((HiveName::Default, "Control Panel"))),
             ("HKLM\\DEFAULT", None),
-            ("HKCU\\Software", None),
+            ("HKCU\\Software", Some((HiveName::DefaultUser, "Software"))),
+            ("HKEY_CURRENT_USER", Some((HiveName::DefaultUser, ""))),
+            ("HKU\\default\\Environment", Some((HiveName::DefaultUser, "Environment"))),
+            ("HKU\\Ann", None),
+            ("HKCR\\.txt", Some((HiveName::Software, "Classes\\.txt"))),
+            ("HKLM", None),
             ("SYSTEM", None),
         ];
         for (path, expected) in cases {
+            let expected = expected.map(|(hive, below)| (hive, below.to_owned()));
             assert_eq!(split(path).ok(), expected, "{path}");
         }
     }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use crate::base::{
     BlobHash, Context, Error, ErrorClass, FileTime, NodeId, NodeKind, Result, StreamKind, WinPath, name,
 };
-use crate::hive::{Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, RegistryChange, Value};
+use crate::hive::{
+    self, Applied, Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, RegText, RegistryChange, Value,
+};
 use crate::io::{Clock, ReadAt};
 use crate::volume::{self, NewData, Overlay, Volume};
 
@@ -171,12 +173,12 @@ impl Registry {
     /// Hive and path below its root; `CurrentControlSet` becomes the default control set.
     fn locate(&mut self, path: &str) -> Result<(HiveName, String)> {
         let (hive, below) = hive_name::split(path)?;
-        let (first, rest) = below.split_once('\\').unwrap_or((below, ""));
+        let (first, rest) = below.split_once('\\').unwrap_or((below.as_str(), ""));
         if hive == HiveName::System && first.eq_ignore_ascii_case("CurrentControlSet") {
             let number = self.control_sets()?.first().copied().ok_or(ImageError::NoControlSet)?;
             return Ok((hive, format!("{}\\{rest}", Self::control_set_key(number))));
         }
-        Ok((hive, below.to_owned()))
+        Ok((hive, below))
     }
 
     /// Read access: `HKLM\SYSTEM\CurrentControlSet\...` (CurrentControlSet resolved).
@@ -223,6 +225,52 @@ impl Registry {
         let now = self.now();
         let hive = self.require(name)?;
         hive.set_value(key, value, now)
+    }
+
+    /// Deletes a key with everything below it; says whether it was there.
+    ///
+    /// # Errors
+    /// As [`Registry::key`]; the root of a hive cannot be deleted.
+    pub fn delete_key(&mut self, path: &str) -> Result<bool> {
+        let now = self.now();
+        let Some((name, key)) = self.key(path)? else { return Ok(false) };
+        self.require(name)?.delete_key(key, now)?;
+        Ok(true)
+    }
+
+    /// Deletes a value; says whether it was there. An empty name is the default value.
+    ///
+    /// # Errors
+    /// As [`Registry::key`].
+    pub fn delete_value(&mut self, path: &str, value: &str) -> Result<bool> {
+        let now = self.now();
+        let Some((name, key)) = self.key(path)? else { return Ok(false) };
+        self.require(name)?.delete_value(key, &name::units(value), now)
+    }
+
+    /// Carries out `.reg` text, whose keys may lie in several hives.
+    ///
+    /// # Errors
+    /// As [`Registry::create_key`], with the line; the edits before it are then made already, so
+    /// that the caller has to drop them.
+    pub fn import(&mut self, text: &RegText) -> Result<Applied> {
+        let mut applied = Applied::default();
+        let now = self.now();
+        for section in &text.sections {
+            let line = || format!("at line {} of the .reg text", section.line);
+            let path = String::from_utf16(section.key.units()).map_err(|_| {
+                let path = section.key.to_string();
+                Error::new(ErrorClass::Unsupported, format!("{path}: a key whose name is ill-formed UTF-16"))
+                    .with_context(line())
+            })?;
+            let (name, below) = self.locate(&path).context(line)?;
+            let hive = match (section.delete, self.hive(name).context(line)?) {
+                (true, None) => continue,
+                _ => self.require(name).context(line)?,
+            };
+            hive::apply(hive, section, &name::units(&below), now, &mut applied).context(line)?;
+        }
+        Ok(applied)
     }
 
     /// What opening the hive found; nothing while it is not open.

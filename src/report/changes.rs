@@ -256,7 +256,7 @@ fn registry_json(change: &RegistryChange) -> Value {
 }
 
 /// The published name of a value type (winnt.h), or its number: any 32-bit number is legal.
-fn kind_name(kind: u32) -> String {
+pub(super) fn kind_name(kind: u32) -> String {
     const NAMES: [&str; 12] = [
         "REG_NONE",
         "REG_SZ",
@@ -278,7 +278,7 @@ fn kind_name(kind: u32) -> String {
 }
 
 /// What a value's bytes mean, where the type says so and they are well-formed.
-enum Meaning {
+pub(super) enum Meaning {
     Text(String),
     Texts(Vec<String>),
     Number(u64),
@@ -287,7 +287,7 @@ enum Meaning {
 
 /// The driver store types properties as `0xffff0000 | DEVPROPTYPE` (devpropdef.h): 0x12 is a
 /// string, 0x2012 a list of strings.
-fn meaning(kind: u32, data: &[u8]) -> Meaning {
+pub(super) fn meaning(kind: u32, data: &[u8]) -> Meaning {
     match kind {
         1 | 2 | 6 | 0xFFFF_0012 => text(data).map(Meaning::Text),
         7 | 0xFFFF_2012 => texts(data).map(Meaning::Texts),
@@ -318,7 +318,7 @@ fn texts(data: &[u8]) -> Option<Vec<String>> {
     Some(body.strip_suffix('\0')?.split('\0').map(str::to_owned).collect())
 }
 
-fn hexadecimal(data: &[u8]) -> String {
+pub(super) fn hexadecimal(data: &[u8]) -> String {
     data.iter().fold(String::with_capacity(data.len() * 2), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -359,7 +359,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-fn data_json(kind: u32, data: &[u8]) -> Value {
+pub(super) fn data_json(kind: u32, data: &[u8]) -> Value {
     let meaning: Value = match meaning(kind, data) {
         Meaning::Text(text) => text.into(),
         Meaning::Texts(texts) => texts.into(),

@@ -12,6 +12,7 @@ mod json;
 mod layout;
 mod page;
 mod progress;
+mod registry;
 mod screen;
 
 pub use changes::{ChangeList, Detail};
@@ -21,6 +22,7 @@ pub use json::{Document, ImageRef, LeftAlone, SCHEMA_VERSION, StepResult};
 pub use layout::{banner, image_version, success};
 pub use page::{Layout, Page, Style};
 pub use progress::{Meter, ProgressMode, bar};
+pub use registry::{HiveCheck, HiveFacts, RegTextReport, RegistryEdit, RegistryListing};
 pub use screen::{Screen, Stream};
 
 use crate::base::Error;

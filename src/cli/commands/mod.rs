@@ -3,7 +3,9 @@
 
 pub(super) mod difference;
 pub(super) mod driver;
+pub(super) mod hive;
 pub(super) mod image;
+pub(super) mod reg;
 pub(super) mod tool;
 
 use std::fmt;
