@@ -13,7 +13,8 @@ use crate::base::{
     BlobHash, Context, Error, ErrorClass, FileTime, NodeId, NodeKind, Result, StreamKind, WinPath, name,
 };
 use crate::hive::{
-    self, Applied, Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, RegText, RegistryChange, Value,
+    self, Applied, Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, RegSection, RegText, RegistryChange,
+    Value,
 };
 use crate::io::{Clock, ReadAt};
 use crate::volume::{self, NewData, Overlay, Volume};
@@ -255,22 +256,28 @@ impl Registry {
     /// that the caller has to drop them.
     pub fn import(&mut self, text: &RegText) -> Result<Applied> {
         let mut applied = Applied::default();
-        let now = self.now();
         for section in &text.sections {
-            let line = || format!("at line {} of the .reg text", section.line);
-            let path = String::from_utf16(section.key.units()).map_err(|_| {
-                let path = section.key.to_string();
-                Error::new(ErrorClass::Unsupported, format!("{path}: a key whose name is ill-formed UTF-16"))
-                    .with_context(line())
-            })?;
-            let (name, below) = self.locate(&path).context(line)?;
-            let hive = match (section.delete, self.hive(name).context(line)?) {
-                (true, None) => continue,
-                _ => self.require(name).context(line)?,
-            };
-            hive::apply(hive, section, &name::units(&below), now, &mut applied).context(line)?;
+            self.apply(section, &mut applied)
+                .context(|| format!("at line {} of the .reg text", section.line))?;
         }
         Ok(applied)
+    }
+
+    /// Carries out one section of `.reg` text.
+    ///
+    /// # Errors
+    /// As [`Registry::import`].
+    pub fn apply(&mut self, section: &RegSection, applied: &mut Applied) -> Result<()> {
+        let path = String::from_utf16(section.key.units()).map_err(|_| {
+            let message = format!("the name of the key {} is ill-formed UTF-16", section.key);
+            Error::new(ErrorClass::Unsupported, message)
+        })?;
+        let (name, below) = self.locate(&path)?;
+        if section.delete && self.hive(name)?.is_none() {
+            return Ok(());
+        }
+        let now = self.now();
+        hive::apply(self.require(name)?, section, &name::units(&below), now, applied)
     }
 
     /// What opening the hive found; nothing while it is not open.

@@ -52,20 +52,7 @@ pub(crate) fn query(environment: &Environment, values: &Values) -> Result<Found>
 pub(crate) fn set(environment: &Environment, values: &Values) -> Result<Found> {
     let mut file = open(environment, values, "file")?;
     let path = below(&file, values, values.text("key")?.unwrap_or_default())?;
-    let value = typed_value(values)?;
-    let section = hive::RegSection {
-        line: 0,
-        key: name::units(&path).as_slice().into(),
-        delete: false,
-        values: value
-            .map(|value| hive::RegAssignment {
-                line: 0,
-                name: value.name,
-                data: Some((value.kind, value.data)),
-            })
-            .into_iter()
-            .collect(),
-    };
+    let section = hive::RegSection::new(&path, typed_value(values)?);
     let mut applied = Applied::default();
     hive::apply(&mut file.hive, &section, section.key.units(), environment.clock.now(), &mut applied)?;
     finish(environment, values, file, applied)

@@ -5,7 +5,7 @@ use super::super::values::Values;
 use super::hive::{missing, no_key, no_value, reg_text, typed_value, value_name, written};
 use super::{Changed, Found};
 use crate::base::{Result, name};
-use crate::hive::{self, Applied, KeyId, Listing, RegWriter};
+use crate::hive::{self, Applied, KeyId, Listing, RegSection, RegWriter};
 use crate::image::{HiveName, Session};
 use crate::report::{RegistryEdit, RegistryListing};
 
@@ -32,20 +32,9 @@ pub(crate) fn find(session: &mut Session, values: &Values) -> Result<Found> {
 
 /// `reg set`.
 pub(crate) fn set(session: &mut Session, values: &Values) -> Result<Changed> {
-    let path = key_path(values)?;
-    let value = typed_value(values)?;
-    let registry = session.registry();
+    let section = RegSection::new(key_path(values)?, typed_value(values)?);
     let mut applied = Applied::default();
-    if registry.key(path)?.is_none() {
-        applied.keys_created = 1;
-    }
-    match value {
-        Some(value) => {
-            registry.set_value(path, &value)?;
-            applied.values_set = 1;
-        }
-        None => drop(registry.create_key(path)?),
-    }
+    session.registry().apply(&section, &mut applied)?;
     Ok(changed(applied))
 }
 

@@ -24,7 +24,7 @@ mod write;
 pub use apply::{Applied, apply};
 pub use write::{RegWriter, change_text, export};
 
-use super::value::ValueType;
+use super::value::{Value, ValueType};
 use crate::base::{Code, Error, ErrorClass, Result, WinName, name};
 
 /// A `.reg` file, section by section.
@@ -56,6 +56,18 @@ pub struct RegAssignment {
     pub name: WinName,
     /// Type and data to set; nothing where the value is to be deleted.
     pub data: Option<(ValueType, Vec<u8>)>,
+}
+
+impl RegSection {
+    /// A section made by a command: the key, and a value of it to set.
+    pub fn new(key: &str, value: Option<Value>) -> Self {
+        let values = value.map(|value| RegAssignment {
+            line: 0,
+            name: value.name,
+            data: Some((value.kind, value.data)),
+        });
+        Self { line: 0, key: key.into(), delete: false, values: values.into_iter().collect() }
+    }
 }
 
 impl RegText {

@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock};
 
 use transom::base::{Arch, BlobHash, FileTime, NodeId, Version, name};
 use transom::catalog::Catalog;
-use transom::hive::{Hive, KeyId, OpenOptions, Value};
+use transom::hive::{Applied, Hive, KeyId, OpenOptions, RegText, Value, default_root_security};
 use transom::inf::{Inf, Target as InfTarget};
 use transom::io::{Cancel, NoProgress, Pool, ReadAt, read_vec};
 use transom::wim::{ImageIndex, Wim};
@@ -30,6 +30,7 @@ pub struct Parser {
 pub const ALL: &[Parser] = &[
     Parser { name: "wim", run: wim },
     Parser { name: "hive", run: hive },
+    Parser { name: "reg_text", run: reg_text },
     Parser { name: "inf", run: inf },
     Parser { name: "catalog", run: catalog },
     Parser { name: "pe", run: pe },
@@ -158,6 +159,16 @@ fn edit_hive(hive: &mut Hive, keys: &[KeyId]) {
     drop(hive.create_path(hive.root(), "a\\b\\c", now));
     for &key in keys.iter().skip(1).take(3) {
         drop(hive.delete_key(key, now));
+    }
+}
+
+fn reg_text(bytes: &[u8], _scratch: &Path) {
+    let Ok(text) = RegText::parse(bytes) else { return };
+    let now = FileTime(1 << 56);
+    let mut hive = Hive::create("ROOT", 5, &default_root_security(), now).expect("a new hive");
+    let mut applied = Applied::default();
+    for section in &text.sections {
+        drop(transom::hive::apply(&mut hive, section, section.key.units(), now, &mut applied));
     }
 }
 
