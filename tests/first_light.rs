@@ -161,7 +161,13 @@ fn a_primitive_package_into_the_real_hive() {
 
 #[test]
 fn one_inf_for_two_architectures_into_an_arm64_image() {
-    added(Arch::Arm64, "synapticstouch_arm_arm64", "Synaptics Incorporated", "SYSTEM", "SynapticsTouch.inf");
+    added(
+        Arch::Arm64,
+        "synapticstouch_arm_arm64",
+        "Windows On Lumia Development Hardware Driver 2020",
+        "SYSTEM",
+        "SynapticsTouch.inf",
+    );
 }
 
 /// Each with the reason, and not a byte of the WIM changes.
