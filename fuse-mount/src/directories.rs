@@ -87,15 +87,13 @@ impl Listing {
 
     /// Places are indices.
     fn list(&self, from: u64, sink: &mut DirectorySink<'_>) {
-        let from = usize::try_from(from).unwrap_or(usize::MAX).min(self.entries.len());
-        let mut start = match from.checked_sub(1) {
-            Some(before) => self.entries[before].2,
-            None => 0,
-        };
-        for (index, &(node, kind, end)) in self.entries.iter().enumerate().skip(from) {
-            let name = OsStr::from_bytes(&self.names[start..end]);
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let before = from.checked_sub(1).and_then(|before| self.entries.get(before));
+        let mut start = before.map_or(0, |&(_, _, end)| end);
+        for (&(node, kind, end), next) in self.entries.iter().zip(1..).skip(from) {
+            let name = OsStr::from_bytes(self.names.get(start..end).unwrap_or_default());
             start = end;
-            if sink(DirectoryEntry { node, kind, name, next: index as u64 + 1 }).is_break() {
+            if sink(DirectoryEntry { node, kind, name, next }).is_break() {
                 return;
             }
         }

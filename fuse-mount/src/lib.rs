@@ -69,6 +69,11 @@
 //! # }
 //! ```
 
+#![cfg_attr(
+    not(test),
+    warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
 mod aliases;
 mod attach;
 mod directories;

@@ -118,8 +118,11 @@ impl Mount {
                 if let Err(error) = &result {
                     tracing::error!(%error, "serving ended with an error");
                 }
-                // Normally it is gone; if serving broke down, it would answer everything with ENOTCONN for ever.
-                if let Some(current) = mounted.as_ref().and_then(current) {
+                // Normally it is gone; if serving broke down, it would answer everything with ENOTCONN for ever. Asked
+                // for that, since by now something else may be mounted there under the same numbers.
+                if let Some(current) = mounted.as_ref().and_then(current)
+                    && is_dead(&current.mount_point)
+                {
                     remove_dead(&current.mount_point);
                 }
                 worker.stop();
@@ -203,6 +206,9 @@ impl Mount {
     fn end_by(&self, how: Unmount) -> Result<(), Error> {
         let began = Instant::now();
         loop {
+            if !self.is_serving() {
+                return Ok(());
+            }
             // Gone from the table, though perhaps still served for those who have it open.
             let Some(entry) = self.entry.as_ref().and_then(current) else { return Ok(()) };
             match leave(&entry, how) {
@@ -273,16 +279,31 @@ fn leave(entry: &MountEntry, how: Unmount) -> Result<(), Error> {
     }
 }
 
-/// The mount as the table has it now: it may have been moved, or be gone.
+/// The mount as the table has it now: it may have been moved, or be gone. The kernel uses numbers again, so they alone
+/// prove nothing.
 fn current(entry: &MountEntry) -> Option<MountEntry> {
-    let same = |other: &MountEntry| other.id == entry.id && other.device == entry.device;
+    let same = |other: &MountEntry| {
+        other.id == entry.id
+            && other.device == entry.device
+            && other.file_system == entry.file_system
+            && other.source == entry.source
+    };
     mount_table().unwrap_or_default().into_iter().find(same)
 }
 
-/// The mount just made at a path: the newest of ours there.
+/// The mount just made at a path: the one that nothing covers.
 fn find(target: &Path, options: &Options) -> Option<MountEntry> {
-    let ours = |entry: &MountEntry| entry.mount_point == target && entry.is_fuse(&options.subtype);
-    mount_table().unwrap_or_default().into_iter().filter(ours).max_by_key(|entry| entry.id)
+    let table = mount_table().unwrap_or_default();
+    table
+        .iter()
+        .filter(|entry| entry.mount_point == target && entry.is_fuse(&options.subtype))
+        .find(|entry| !table.iter().any(|other| entry.is_covered_by(other)))
+        .cloned()
+}
+
+/// Whether what is mounted at a path has lost the process that served it.
+fn is_dead(target: &Path) -> bool {
+    matches!(rustix::fs::statfs(target), Err(rustix::io::Errno::NOTCONN | rustix::io::Errno::CONNABORTED))
 }
 
 struct DetachOnFailure {

@@ -5,17 +5,30 @@
 //! directory's, for an entry; a page's, for data). A server thread that sent one before its reply would wait for
 //! itself. So everything goes through one thread that serves no requests, and what a tree method sends while it
 //! runs is handed to that thread after the method's reply.
+//!
+//! Between the reply and the invalidation the kernel still finds the old entry, and the process that was answered
+//! may look. There is a fence against that: attributes can be invalidated without any lock, so before a reply after
+//! which an entry is out of date, those of its directory are ([`Notifier::fence`]). Whoever then walks through the
+//! directory has to be allowed to anew, for which the kernel asks for the directory's attributes, and that question
+//! is answered when the entry has gone ([`Notifier::settled`]).
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::errno::{Errno, Result};
 use crate::tree::Node;
+
+/// How long a question about a directory waits for entries of it to go. Normally they do within a tenth of a
+/// millisecond; but the one who asks may himself hold the lock that is needed for it.
+const SETTLE: Duration = Duration::from_millis(100);
 
 enum Message {
     Entry { parent: Node, name: OsString },
@@ -30,7 +43,17 @@ enum Message {
 /// After the mount has ended everything is accepted and nothing is done.
 #[derive(Clone)]
 pub struct Notifier {
-    queue: Arc<Sender<Message>>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Sender<Message>,
+    kernel: OnceLock<fuser::Notifier>,
+    /// All entries on their way: for the common case that there are none.
+    entries: AtomicUsize,
+    /// Entries on their way, by directory.
+    pending: Mutex<HashMap<Node, usize>>,
+    delivered: Condvar,
 }
 
 impl std::fmt::Debug for Notifier {
@@ -41,7 +64,7 @@ impl std::fmt::Debug for Notifier {
 
 thread_local! {
     /// While this thread serves a request: what was sent meanwhile.
-    static HELD_BACK: RefCell<Option<Vec<(Arc<Sender<Message>>, Message)>>> = const { RefCell::new(None) };
+    static HELD_BACK: RefCell<Option<Vec<(Notifier, Message)>>> = const { RefCell::new(None) };
 }
 
 impl Notifier {
@@ -50,6 +73,8 @@ impl Notifier {
     /// Open files stay open. A directory some process stands in loses its path (`getcwd` fails), so this is only
     /// for directories that really went.
     pub fn entry(&self, parent: Node, name: &OsStr) {
+        self.shared.entries.fetch_add(1, Ordering::AcqRel);
+        *self.shared.pending().entry(parent).or_default() += 1;
         self.send(Message::Entry { parent, name: name.to_owned() });
     }
 
@@ -87,10 +112,57 @@ impl Notifier {
 
     fn send(&self, message: Message) {
         HELD_BACK.with_borrow_mut(|held| match held {
-            Some(held) => held.push((Arc::clone(&self.queue), message)),
+            Some(held) => held.push((self.clone(), message)),
             // Fails only after the mount has ended, when the kernel has nothing left to invalidate.
-            None => drop(self.queue.send(message)),
+            None => drop(self.shared.queue.send(message)),
         });
+    }
+
+    /// Before a reply after which entries of a directory are out of date: has the kernel ask for the directory before
+    /// it uses any, if some are on their way.
+    pub(crate) fn fence(&self, directory: Node) {
+        if self.entries_pending(directory)
+            && let Some(kernel) = self.shared.kernel.get()
+        {
+            // Takes no lock that the process being served could hold: only the attributes are concerned.
+            report("attributes", kernel.inval_inode(fuser::INodeNo(directory.0), -1, 0));
+        }
+    }
+
+    /// Whether entries of a directory are on their way to the kernel.
+    pub(crate) fn entries_pending(&self, directory: Node) -> bool {
+        self.shared.entries.load(Ordering::Acquire) != 0 && self.shared.pending().contains_key(&directory)
+    }
+
+    /// Waits until no entries of a directory are on their way. False if that takes too long.
+    pub(crate) fn settled(&self, directory: Node) -> bool {
+        if self.shared.entries.load(Ordering::Acquire) == 0 {
+            return true;
+        }
+        let (pending, _) = self
+            .shared
+            .delivered
+            .wait_timeout_while(self.shared.pending(), SETTLE, |pending| pending.contains_key(&directory))
+            .unwrap_or_else(PoisonError::into_inner);
+        !pending.contains_key(&directory)
+    }
+}
+
+impl Shared {
+    fn pending(&self) -> MutexGuard<'_, HashMap<Node, usize>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry_delivered(&self, parent: Node) {
+        let mut pending = self.pending();
+        if let Some(count) = pending.get_mut(&parent) {
+            *count -= 1;
+            if *count == 0 {
+                pending.remove(&parent);
+                self.delivered.notify_all();
+            }
+        }
+        self.entries.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -112,9 +184,9 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        for (queue, message) in HELD_BACK.take().into_iter().flatten() {
+        for (notifier, message) in HELD_BACK.take().into_iter().flatten() {
             // As in `Notifier::send`: fails only after the mount has ended.
-            drop(queue.send(message));
+            drop(notifier.shared.queue.send(message));
         }
     }
 }
@@ -128,7 +200,14 @@ pub(crate) struct Queue {
 impl Queue {
     pub(crate) fn new() -> Self {
         let (queue, messages) = channel();
-        Self { notifier: Notifier { queue: Arc::new(queue) }, messages }
+        let shared = Shared {
+            queue,
+            kernel: OnceLock::new(),
+            entries: AtomicUsize::new(0),
+            pending: Mutex::default(),
+            delivered: Condvar::new(),
+        };
+        Self { notifier: Notifier { shared: Arc::new(shared) }, messages }
     }
 
     pub(crate) fn notifier(&self) -> Notifier {
@@ -138,9 +217,12 @@ impl Queue {
     /// Starts the thread that serves the queue until [`Worker::stop`].
     pub(crate) fn start(self, kernel: fuser::Notifier) -> io::Result<Worker> {
         let Self { notifier, messages } = self;
+        let shared = Arc::clone(&notifier.shared);
+        // Started once, so it was not set before.
+        let _ = shared.kernel.set(kernel.clone());
         let thread = std::thread::Builder::new()
             .name("fuse-notify".to_owned())
-            .spawn(move || deliver(&messages, &kernel))?;
+            .spawn(move || deliver(&messages, &kernel, &shared))?;
         Ok(Worker { notifier, thread: Some(thread) })
     }
 }
@@ -154,7 +236,7 @@ pub(crate) struct Worker {
 impl Worker {
     /// Ends the thread; called after the kernel has dropped the connection, so that nothing it does can block.
     pub(crate) fn stop(mut self) {
-        drop(self.notifier.queue.send(Message::Stop));
+        drop(self.notifier.shared.queue.send(Message::Stop));
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -163,24 +245,30 @@ impl Worker {
     }
 }
 
-fn deliver(messages: &Receiver<Message>, kernel: &fuser::Notifier) {
+fn deliver(messages: &Receiver<Message>, kernel: &fuser::Notifier, shared: &Shared) {
     while let Ok(message) = messages.recv() {
-        let (what, result) = match message {
-            Message::Entry { parent, name } => ("entry", kernel.inval_entry(fuser::INodeNo(parent.0), &name)),
+        match message {
+            Message::Entry { parent, name } => {
+                report("entry", kernel.inval_entry(fuser::INodeNo(parent.0), &name));
+                shared.entry_delivered(parent);
+            }
             Message::Node { node, offset, length } => {
-                ("node", kernel.inval_inode(fuser::INodeNo(node.0), offset, length))
+                report("node", kernel.inval_inode(fuser::INodeNo(node.0), offset, length));
             }
             Message::Sync(done) => {
                 // The one who asked may have gone; that is not our concern.
                 let _ = done.send(());
-                continue;
             }
             Message::Stop => return,
-        };
-        match result.map_err(Errno::from) {
-            Ok(()) | Err(Errno::ENODEV | Errno::ENOTCONN | Errno::ENOENT) => {}
-            Err(error) => tracing::warn!(%error, what, "the kernel did not take an invalidation"),
         }
+    }
+}
+
+/// What the kernel does not know it need not drop; and after the end of the connection it has dropped everything.
+fn report(what: &'static str, result: io::Result<()>) {
+    match result.map_err(Errno::from) {
+        Ok(()) | Err(Errno::ENODEV | Errno::ENOTCONN | Errno::ENOENT) => {}
+        Err(error) => tracing::warn!(%error, what, "the kernel did not take an invalidation"),
     }
 }
 
@@ -207,7 +295,7 @@ mod tests {
         let serving = Serving::begin();
         notifier.entry(Node::ROOT, OsStr::new("later"));
         assert_eq!(notifier.sync(), Err(Errno::EDEADLK));
-        assert_eq!(entries(&messages), [OsString::new(); 0]);
+        assert!(entries(&messages).is_empty());
         let other = notifier.clone();
         std::thread::spawn(move || other.entry(Node::ROOT, OsStr::new("elsewhere"))).join().unwrap();
         assert_eq!(entries(&messages), ["elsewhere"]);
@@ -227,6 +315,23 @@ mod tests {
         assert_eq!(entries(&messages), ["x"]);
         notifier.entry(Node::ROOT, OsStr::new("y"));
         assert_eq!(entries(&messages), ["y"]);
+    }
+
+    #[test]
+    fn entries_on_their_way() {
+        let Queue { notifier, messages: _messages } = Queue::new();
+        let settled = |node| (notifier.entries_pending(Node(node)), notifier.settled(Node(node)));
+        assert_eq!(settled(3), (false, true));
+        notifier.entry(Node(3), OsStr::new("a"));
+        notifier.entry(Node(3), OsStr::new("b"));
+        assert_eq!((settled(3), settled(4)), ((true, false), (false, true)));
+        notifier.shared.entry_delivered(Node(3));
+        assert_eq!(settled(3), (true, false));
+        let other = notifier.clone();
+        let delivery = std::thread::spawn(move || other.shared.entry_delivered(Node(3)));
+        assert!(notifier.settled(Node(3)));
+        delivery.join().unwrap();
+        assert_eq!(notifier.shared.entries.load(Ordering::Acquire), 0);
     }
 
     #[test]

@@ -104,7 +104,8 @@ impl<T: Tree> Server<T> {
 
     /// How long the kernel may trust an entry, and its attributes.
     fn lifetimes(&self, parent: Node, name: &OsStr, entry: &Entry) -> (Duration, Duration) {
-        let (lifetime, attributes) = (self.options.entry_lifetime, self.options.attribute_lifetime);
+        let lifetime = self.options.entry_lifetime;
+        let attributes = self.attribute_lifetime(&entry.attributes);
         if !self.options.writable() || entry.attributes.kind == Kind::Directory {
             return (lifetime, attributes);
         }
@@ -114,13 +115,23 @@ impl<T: Tree> Server<T> {
             Spelling::Alias { stored } => {
                 if self.aliases.contest(parent, stored) {
                     // Until the kernel has dropped the stored name, what it remembers under it must be asked for:
-                    // a node that has gone by then answers ESTALE, and the name is looked up again.
+                    // a node that has gone by then answers ESTALE, and the name is looked up again. That is a second
+                    // line of defence behind `Notifier::fence`, which needs the kernel to check permissions.
                     self.notifier.entry(parent, stored);
                     (Duration::ZERO, Duration::ZERO)
                 } else {
                     (Duration::ZERO, attributes)
                 }
             }
+        }
+    }
+
+    /// How long the kernel may trust attributes: not at all those of a directory behind a fence.
+    fn attribute_lifetime(&self, attributes: &Attributes) -> Duration {
+        if attributes.kind == Kind::Directory && self.notifier.entries_pending(attributes.node) {
+            Duration::ZERO
+        } else {
+            self.options.attribute_lifetime
         }
     }
 
@@ -137,7 +148,9 @@ impl<T: Tree> Server<T> {
 
     fn reply_attributes(&self, attributes: Result<Attributes>, reply: ReplyAttr) {
         match attributes {
-            Ok(attributes) => reply.attr(&self.options.attribute_lifetime, &self.attributes(&attributes)),
+            Ok(attributes) => {
+                reply.attr(&self.attribute_lifetime(&attributes), &self.attributes(&attributes));
+            }
             Err(error) => reply.error(error.to_fuse()),
         }
     }
@@ -399,6 +412,11 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
     fn getattr(&self, _: &Request, node: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         let _serving = Serving::begin();
         let attributes = self.ask("getattr", |tree| tree.getattr(Node(node.0)));
+        if attributes.as_ref().is_ok_and(|attributes| attributes.kind == Kind::Directory)
+            && !self.notifier.settled(Node(node.0))
+        {
+            tracing::trace!(node = node.0, "entries out of date are still on their way");
+        }
         self.reply_attributes(attributes, reply);
     }
 
@@ -488,12 +506,16 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let _serving = Serving::begin();
-        reply_empty(self.change("unlink", |tree| tree.unlink(Node(parent.0), name)), reply);
+        let unlinked = self.change("unlink", |tree| tree.unlink(Node(parent.0), name));
+        self.notifier.fence(Node(parent.0));
+        reply_empty(unlinked, reply);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let _serving = Serving::begin();
-        reply_empty(self.change("rmdir", |tree| tree.rmdir(Node(parent.0), name)), reply);
+        let removed = self.change("rmdir", |tree| tree.rmdir(Node(parent.0), name));
+        self.notifier.fence(Node(parent.0));
+        reply_empty(removed, reply);
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
@@ -527,6 +549,8 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
                 self.forget_contested(parent, name);
             }
         }
+        self.notifier.fence(Node(parent.0));
+        self.notifier.fence(Node(new_parent.0));
         reply_empty(renamed.map(|_| ()), reply);
     }
 

@@ -158,6 +158,6 @@ mod tests {
     #[test]
     fn the_real_table_has_a_root() {
         let table = mount_table().unwrap();
-        assert!(table.iter().any(|entry| entry.mount_point == PathBuf::from("/")), "{table:?}");
+        assert!(table.iter().any(|entry| entry.mount_point.as_os_str() == "/"), "{table:?}");
     }
 }
