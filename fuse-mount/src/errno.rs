@@ -88,6 +88,8 @@ errno! {
     EILSEQ = ILSEQ;
     /// Transport endpoint is not connected: the process that served the mount is gone.
     ENOTCONN = NOTCONN;
+    /// Software caused connection abort: the connection of the mount was broken.
+    ECONNABORTED = CONNABORTED;
     /// Operation not supported.
     EOPNOTSUPP = OPNOTSUPP;
     /// Stale file handle: the node is no longer in the tree. The kernel looks its name up once more and tries again.

@@ -114,7 +114,15 @@ impl Mount {
         std::thread::Builder::new()
             .name("fuse-session".to_owned())
             .spawn(move || {
-                let result = session.run().map_err(|error| Error::Connection(error.to_string()));
+                let result = match session.run() {
+                    // What a thread gets that was about to take a request when the mount ended.
+                    Err(error)
+                        if Errno::from_raw(error.raw_os_error().unwrap_or(0)) == Errno::ECONNABORTED =>
+                    {
+                        Ok(())
+                    }
+                    other => other.map_err(connection),
+                };
                 if let Err(error) = &result {
                     tracing::error!(%error, "serving ended with an error");
                 }

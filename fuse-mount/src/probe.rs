@@ -185,12 +185,11 @@ impl Machine {
             let remedy = "start it without no_new_privs (in a container: without no-new-privileges)";
             return Prospect::unusable(way, "this process may not gain privileges (no_new_privs)", remedy);
         }
-        if self.device == Device::Missing
-            && let Some((reason, remedy)) = self.device_trouble()
-        {
-            return Prospect::unusable(way, reason, remedy);
+        // The helper opens the device with the rights of its caller.
+        match self.device_trouble() {
+            Some((reason, remedy)) => Prospect::unusable(way, reason, remedy),
+            None => Prospect::usable(way, format!("{} is installed", path.display())),
         }
-        Prospect::usable(way, format!("{} is installed", path.display()))
     }
 
     fn judge_namespace(&self) -> Prospect {
@@ -258,7 +257,7 @@ fn confirm(prospect: Prospect) -> Prospect {
                         "in a container: --cap-add SYS_ADMIN --device /dev/fuse --security-opt apparmor=unconfined"
                             .to_owned()
                     }
-                    _ => format!("as root: chmod 0666 {DEVICE}; see also /etc/fuse.conf"),
+                    _ => "see /etc/fuse.conf; the directory must belong to the user".to_owned(),
                 };
                 Prospect::unusable(prospect.way, format!("tried, and refused: {error}"), remedy)
             }
@@ -349,7 +348,7 @@ mod tests {
             ("user", user(), [false, true, true]),
             ("container root", Machine { may_mount: false, ..root.clone() }, [false, false, true]),
             ("no device", Machine { device: Device::Missing, ..root.clone() }, [false, false, false]),
-            ("closed device", Machine { device: Device::Closed(0o600), ..user() }, [false, true, false]),
+            ("closed device", Machine { device: Device::Closed(0o600), ..user() }, [false, false, false]),
             ("no helper", Machine { helper: Helper::Missing, ..user() }, [false, false, true]),
             (
                 "plain helper",

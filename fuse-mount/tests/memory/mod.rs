@@ -259,7 +259,8 @@ impl Memory {
     }
 
     pub(crate) fn with_capacity(case: Case, capacity: u64) -> Self {
-        let root = Inode::new(Kind::Directory, 0o755, 0, 0, Node::ROOT);
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        let root = Inode::new(Kind::Directory, 0o755, uid, gid, Node::ROOT);
         Self {
             case,
             capacity,
