@@ -20,8 +20,9 @@
 //! * what changes **otherwise** the tree tells it through the [`Notifier`]: [`entry`](Notifier::entry) for a name,
 //!   [`attributes`](Notifier::attributes), [`node`](Notifier::node) or [`range`](Notifier::range) for a file. This may
 //!   be done anywhere, also within a method: the message goes out after the reply, from a thread of its own, because the
-//!   kernel may need a lock for it that the process being served holds. Who needs to know that it has been acted on
-//!   calls [`Notifier::sync`], outside methods;
+//!   kernel may need a lock for it that the process being served holds. Whoever is answered by a changing method cannot
+//!   see an entry any more that the method has put out of date by it (if the kernel checks permissions). Who needs
+//!   to know otherwise that it has been acted on calls [`Notifier::sync`], outside methods;
 //! * where **other spellings** mean the same entry ([`Spellings::Many`]), no name but the stored one is cached, and
 //!   once a file was reached by another spelling its stored name is not either. The tree has to do no more than say
 //!   [`Spelling::Alias`].

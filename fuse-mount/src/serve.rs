@@ -211,7 +211,10 @@ impl<T: Tree> Server<T> {
         open: OpenMode,
         caller: Caller,
     ) -> Result<(Entry, Handle)> {
-        self.change("create", |tree| tree.create(Node(parent.0), name, permissions(mode), open, &caller))
+        let created =
+            self.change("create", |tree| tree.create(Node(parent.0), name, permissions(mode), open, &caller));
+        self.notifier.fence(Node(parent.0));
+        created
     }
 }
 
@@ -501,6 +504,7 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
         let _serving = Serving::begin();
         let entry = self
             .change("mkdir", |tree| tree.mkdir(Node(parent.0), name, permissions(mode), &caller(request)));
+        self.notifier.fence(Node(parent.0));
         self.reply_entry(parent, name, entry, reply);
     }
 
@@ -523,6 +527,7 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
         let entry = self.change("symlink", |tree| {
             tree.symlink(Node(parent.0), name, target.as_os_str(), &caller(request))
         });
+        self.notifier.fence(Node(parent.0));
         self.reply_entry(parent, name, entry, reply);
     }
 
@@ -557,6 +562,7 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
     fn link(&self, _: &Request, node: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let _serving = Serving::begin();
         let entry = self.change("link", |tree| tree.link(Node(node.0), Node(parent.0), name));
+        self.notifier.fence(Node(parent.0));
         self.reply_entry(parent, name, entry, reply);
     }
 
