@@ -112,7 +112,7 @@ fn name(name: &Name) -> String {
 /// The last part of a name of one kind. Not `der`'s string types: they refuse what some
 /// certificates have in their names, and a name is only shown.
 fn part(name: &Name, kind: ObjectIdentifier) -> Option<String> {
-    let pair = name.0.iter().flat_map(|set| set.0.iter()).filter(|pair| pair.oid == kind).last()?;
+    let pair = name.0.iter().flat_map(|set| set.0.iter()).rfind(|pair| pair.oid == kind)?;
     Some(match pair.value.tag() {
         Tag::BmpString => utf16(pair.value.value(), u16::from_be_bytes),
         _ => String::from_utf8_lossy(pair.value.value()).into_owned(),
