@@ -368,7 +368,7 @@ mod tests {
                         value(9, "none", 0, &[]),
                         value(10, "odd", 0xFFFF_0012, b"A\0"),
                         RegAssignment { line: 11, name: "gone".into(), data: None },
-                        value(12, "two", 1, b"1\0\r\0\n\02\0\0\0"),
+                        value(12, "two", 1, b"1\0\r\0\n\x002\0\0\0"),
                     ],
                 },
                 RegSection { line: 14, key: "HKLM\\SOFTWARE\\B".into(), delete: true, values: vec![] },
