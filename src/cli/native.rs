@@ -87,7 +87,9 @@ fn leaf(name: &'static str, row: &'static Command) -> clap::Command {
 
 /// The switches of Windows' `reg.exe` in our words; only behind our own word `reg`.
 fn reg_switches(segment: &[OsString]) -> Vec<OsString> {
-    let start = segment.iter().position(|word| word == "reg").unwrap_or(segment.len());
+    const VERBS: [&str; 7] = ["query", "add", "set", "delete", "import", "export", "find"];
+    let is_command = |pair: &[OsString]| matches!(pair, [group, verb] if group == "reg" && VERBS.iter().any(|known| verb == known));
+    let start = segment.windows(2).position(is_command).unwrap_or(segment.len());
     let mut words = segment.iter().cloned();
     let mut spelled: Vec<OsString> = words.by_ref().take(start).collect();
     while let Some(word) = words.next() {
@@ -245,7 +247,11 @@ fn explain(error: &clap::Error) -> Result<Understood> {
     let suggestion = || {
         let kinds =
             [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue];
-        let suggested = kinds.into_iter().find_map(text)?;
+        // Several are sorted by likeness, the most alike last.
+        let suggested = kinds.into_iter().find_map(|kind| match error.get(kind) {
+            Some(ContextValue::Strings(texts)) => texts.last().cloned(),
+            _ => text(kind),
+        })?;
         Some(format!("did you mean `{suggested}`?"))
     };
     let argument = text(ContextKind::InvalidArg).unwrap_or_default();

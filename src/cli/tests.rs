@@ -437,6 +437,24 @@ fn our_own_language() {
 }
 
 #[test]
+fn the_switches_of_reg_exe() {
+    let line =
+        "--image x.wim:1 reg add HKLM\\SOFTWARE\\A /V N /t REG_DWORD /d -1 /F --then reg query HKCR /ve /s";
+    let invocation = run(native::parse(&words(line)));
+    let names: Vec<&str> = invocation.steps.iter().map(|step| step.command.native).collect();
+    assert_eq!(names, ["reg set", "reg query"]);
+    let set = &invocation.steps[0].values;
+    let texts = ["key", "value", "type", "data"].map(|id| set.text(id).unwrap().unwrap());
+    assert_eq!(texts, ["HKLM\\SOFTWARE\\A", "N", "REG_DWORD", "-1"]);
+    assert!(set.has("force"));
+    assert!(invocation.steps[1].values.has("default") && invocation.steps[1].values.has("recursive"));
+
+    // Elsewhere they are paths.
+    let invocation = run(native::parse(&words("--image x.wim:1 driver add reg /d")));
+    assert_eq!(invocation.steps[0].values.all("driver"), ["reg", "/d"]);
+}
+
+#[test]
 fn clap_accepts_the_whole_table() {
     native::command().debug_assert();
     for row in COMMANDS.iter().filter(|row| row.is_built()) {
