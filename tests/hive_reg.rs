@@ -157,6 +157,9 @@ fn a_file_is_queried_and_edited() {
     place.transom("hive delete SOFTWARE Vendor\\Product --value Level").run().status(2);
     place.transom("hive query SOFTWARE Vendor\\Old").run().status(2);
     place.transom("hive check SOFTWARE").run().status(0).stdout("SOFTWARE: 0 errors, 0 warnings\n");
+    let shown = place.transom("--dry-run hive export SOFTWARE Vendor\\New out.reg").run().status(0);
+    assert!(shown.stdout.contains("\"N\"=hex(7):61,00,00,00,62,00,00,00,00,00\n"), "{shown:?}");
+    assert!(!place.path("out.reg").exists());
     if have("reglookup") {
         let listed = run("reglookup", &["-H", place.path("SOFTWARE").to_str().unwrap()]);
         let listed = String::from_utf8(listed).unwrap();

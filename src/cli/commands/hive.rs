@@ -88,17 +88,16 @@ pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found
     written(values, writer.finish(), counts)
 }
 
-/// Writes `.reg` text to the file that was named, or gives it to be shown.
+/// Writes `.reg` text to the file that was named; without one, or in a dry run, it is shown.
 pub(crate) fn written(values: &Values, bytes: Vec<u8>, (keys, count): (u64, u64)) -> Result<Found> {
-    let file = values.path("output")?;
+    let file = values.path("output")?.filter(|_| !values.has("dry_run"));
     let mut text = String::new();
     match &file {
-        Some(path) if !values.has("dry_run") => {
+        Some(path) => {
             let target = AtomicFile::create(path)?;
             target.file().write_all(&bytes).map_err(|error| Error::io(path.display(), &error))?;
             target.persist()?;
         }
-        Some(_) => {}
         None => text = name::display(&name::units_from_le(bytes.get(2..).unwrap_or_default())),
     }
     Ok(Box::new(RegTextReport { file, text, keys, values: count }))
