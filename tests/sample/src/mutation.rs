@@ -6,13 +6,18 @@
 //! every case would end at the checksum.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use sha1::{Digest, Sha1};
+use transom::base::{FileAttributes, FileTime, NodeKind, StreamKind, WinName, name};
+use transom::digest::crc32;
+use transom::io::{FixedClock, Scratch};
+use transom::volume::{NewData, Overlay, Volume};
 
 use crate::content::{Content, ProgramKind};
 use crate::drivers::inbox_packages;
-use crate::parsers::{join_hive, split_hive};
+use crate::parsers::{join_hive, journal_base, split_hive};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::spec::{Compression, Spec};
@@ -59,6 +64,7 @@ pub fn seeds(parser: &str, scratch: &Path) -> Result<Seeds> {
         "pe" => [transom::base::Arch::X86, transom::base::Arch::Arm64]
             .map(|arch| Content::Program { arch, kind: ProgramKind::Native, seed: 1, length: 3000 }.bytes())
             .into(),
+        "journal" => vec![small_journal(scratch)?],
         _ => Vec::new(),
     };
     let mut seeds = Seeds { made, corpus: Vec::new() };
@@ -115,6 +121,36 @@ fn from_corpus(parser: &str, corpus: &Path, seeds: &mut Vec<Vec<u8>>) -> Result<
     Ok(())
 }
 
+/// The journal of a few operations of every kind.
+fn small_journal(scratch: &Path) -> Result<Vec<u8>> {
+    let folder = scratch.join("journal-seed");
+    std::fs::create_dir_all(&folder)?;
+    let base = journal_base();
+    let clock = Arc::new(FixedClock(FileTime(1)));
+    let overlay = Overlay::new(base, Scratch::at(&folder), clock)?;
+    let root = overlay.root();
+    let directory = overlay.create(root, &WinName::from("new directory"), NodeKind::Directory)?;
+    let file = overlay.create(directory, &WinName::from("new.txt"), NodeKind::File)?;
+    overlay.write(file, StreamKind::Data, &[], 40_000, b"text")?;
+    overlay.link(file, root, &WinName::from("second name.txt"))?;
+    let savepoint = overlay.savepoint()?;
+    overlay.truncate(file, StreamKind::Data, &[], 10)?;
+    overlay.rename(directory, &name::units("new.txt"), root, &WinName::from("moved.txt"))?;
+    overlay.commit_savepoint(savepoint)?;
+    let savepoint = overlay.savepoint()?;
+    overlay.remove(root, &name::units("moved.txt"))?;
+    overlay.rollback(savepoint)?;
+    overlay.set_attributes(file, FileAttributes::HIDDEN)?;
+    overlay.set_security(file, Some(&security::descriptor(security::PROFILE)))?;
+    overlay.set_short_name(root, &name::units("moved.txt"), Some(&WinName::from("MOVED~1.TXT")))?;
+    overlay.supersede(root, &WinName::from("moved.txt"), NewData::Bytes(vec![1; 70_000]))?;
+    overlay.remove_tree(root, &name::units("b"))?;
+    let bytes = std::fs::read(folder.join("journal"))?;
+    drop(overlay);
+    std::fs::remove_dir_all(&folder)?;
+    Ok(bytes)
+}
+
 /// Very small WIMs, of every compression, with streams, links and reparse points.
 fn small_wims(scratch: &Path) -> Result<Vec<Vec<u8>>> {
     let mut plan = Plan::new();
@@ -151,6 +187,7 @@ pub fn case(parser: &str, seeds: &Seeds, seed: u64, number: u64) -> Vec<u8> {
         match parser {
             "wim" => repair_wim(&mut bytes),
             "hive" => repair_hive(&mut bytes),
+            "journal" => repair_journal(&mut bytes),
             _ => {}
         }
     }
@@ -248,6 +285,22 @@ fn repair_wim(bytes: &mut [u8]) {
                 place.copy_from_slice(&hash);
             }
         }
+    }
+}
+
+/// Writes the right CRC beside the header and every record of a journal.
+fn repair_journal(bytes: &mut [u8]) {
+    let Some(identity) = number(bytes, 16, 4) else { return };
+    let mut at = 20 + identity as usize;
+    if let Some(place) = bytes.get(..at).map(crc32).zip(bytes.get_mut(at..at + 4)) {
+        place.1.copy_from_slice(&place.0.to_le_bytes());
+    }
+    at += 4;
+    while let Some(length) = number(bytes, at, 4) {
+        let start = at + 8;
+        let Some(sum) = bytes.get(start..start + length as usize).map(crc32) else { return };
+        bytes[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());
+        at = start + length as usize;
     }
 }
 

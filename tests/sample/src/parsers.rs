@@ -9,11 +9,15 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
-use transom::base::{Arch, BlobHash, FileTime, NodeId, Version, name};
+use transom::base::{
+    Arch, BlobHash, FileTime, NodeId, NodeKind, StreamKind, Version, WinName, WinPath, name,
+};
 use transom::catalog::Catalog;
 use transom::hive::{Applied, Hive, KeyId, OpenOptions, RegText, Value, default_root_security};
 use transom::inf::{Inf, Target as InfTarget};
-use transom::io::{Cancel, NoProgress, Pool, ReadAt, read_vec};
+use transom::io::{Cancel, FixedClock, NoProgress, Pool, ReadAt, Scratch, read_vec};
+use transom::volume::memory::MemoryVolume;
+use transom::volume::{Overlay, Volume};
 use transom::wim::{ImageIndex, Wim};
 use transom::{catalog, pe};
 
@@ -34,6 +38,7 @@ pub const ALL: &[Parser] = &[
     Parser { name: "inf", run: inf },
     Parser { name: "catalog", run: catalog },
     Parser { name: "pe", run: pe },
+    Parser { name: "journal", run: journal },
 ];
 
 /// The parser of a name.
@@ -201,6 +206,53 @@ fn pe(bytes: &[u8], _scratch: &Path) {
     let file = bytes.to_vec();
     drop((pe::is_pe(&file), pe::arch(&file)));
     drop(pe::authenticode_digests(&file));
+}
+
+/// The tree that the journals of the fuzzers lie over.
+pub(crate) fn journal_base() -> Arc<dyn Volume> {
+    let mut base = MemoryVolume::new();
+    let path = |text: &str| WinPath::parse(text).unwrap_or_default();
+    base.add_file(&path("a\\one.txt"), b"one".to_vec());
+    base.add_file(&path("a\\large.bin"), vec![7; 100_000]);
+    base.add_directory(&path("b\\c"));
+    Arc::new(base)
+}
+
+fn journal(bytes: &[u8], scratch: &Path) {
+    let folder = scratch.join("journal-case");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).expect("scratch space for a case");
+    }
+    std::fs::create_dir(&folder).expect("scratch space for a case");
+    std::fs::write(folder.join("journal"), bytes).expect("scratch space for a case");
+    // What records say of staged data leads to files that are there.
+    for number in 0..8 {
+        for id in [number, NodeId::NEW | number] {
+            let file = std::fs::File::create(folder.join(format!("data-{id:016x}")));
+            file.and_then(|file| file.set_len(1 << 20)).expect("scratch space for a case");
+        }
+    }
+    let clock = Arc::new(FixedClock(FileTime(1)));
+    let Ok(overlay) = Overlay::replay(journal_base(), Scratch::at(&folder), clock) else { return };
+    let mut seen = HashSet::new();
+    let mut waiting = vec![overlay.root()];
+    while let Some(id) = waiting.pop() {
+        if !seen.insert(id) || seen.len() > 1000 {
+            continue;
+        }
+        drop(overlay.links(id));
+        for stream in overlay.node(id).map(|node| node.streams).unwrap_or_default() {
+            if let Ok(opened) = overlay.open(id, stream.kind, stream.name.units()) {
+                drop(read_vec(&opened, 0, opened.len().min(STREAM_LIMIT)));
+            }
+        }
+        waiting.extend(overlay.entries(id).unwrap_or_default().into_iter().map(|entry| entry.node));
+    }
+    drop(overlay.diff());
+    if let Ok(file) = overlay.create(overlay.root(), &WinName::from("new"), NodeKind::File) {
+        drop(overlay.write(file, StreamKind::Data, &[], 0, b"new"));
+    }
+    drop(overlay.remove_tree(overlay.root(), &name::units("a")));
 }
 
 #[cfg(test)]
