@@ -448,8 +448,37 @@ impl State {
         for change in changes {
             self.apply_one(base, change, &mut unlinked)?;
         }
+        for change in changes {
+            if let Change::Entry { directory, entry: Some(entry), .. } = change {
+                self.check_place(base, *directory, entry.node)?;
+            }
+        }
         for id in unlinked {
             self.free_if_unlinked(id);
+        }
+        Ok(())
+    }
+
+    /// A directory has one name, and does not lie below itself. Operations see to that; a damaged
+    /// journal might not, and walking the tree would then find no end.
+    fn check_place(&self, base: &dyn Volume, directory: NodeId, node: NodeId) -> Result<()> {
+        let attributes = match self.find(node) {
+            Found::Changed(record) => record.attributes,
+            Found::Base => base.node(node)?.attributes,
+            Found::Nowhere => return Ok(()),
+        };
+        if !attributes.contains(FileAttributes::DIRECTORY) {
+            return Ok(());
+        }
+        if self.links(base, node)?.len() > 1 {
+            return Err(VolumeError::BadRecord { what: "a directory has two names" });
+        }
+        let mut at = Some(directory);
+        while let Some(id) = at {
+            if id == node {
+                return Err(VolumeError::BadRecord { what: "a directory lies below itself" });
+            }
+            at = self.links(base, id)?.first().map(|(parent, _)| *parent);
         }
         Ok(())
     }
@@ -494,7 +523,13 @@ impl State {
                 self.set_entry(base, *directory, name, entry.clone(), unlinked)?;
             }
             Change::Attributes { node, attributes } => {
-                self.record_mut(base, *node)?.attributes = *attributes;
+                let record = self.record_mut(base, *node)?;
+                if (record.attributes ^ *attributes).contains(FileAttributes::DIRECTORY) {
+                    return Err(VolumeError::BadRecord {
+                        what: "a file becomes a directory, or the reverse",
+                    });
+                }
+                record.attributes = *attributes;
             }
             Change::Times { node, creation, access, write } => {
                 let record = self.record_mut(base, *node)?;
