@@ -37,7 +37,9 @@ pub(crate) fn overview() -> String {
     page.line("For more information about a command or an option, write /? behind it.");
     page.blank();
     page.line("  Examples:");
-    for command in COMMANDS.iter().filter(|command| !command.dism_example.is_empty()) {
+    // Longer ones stand in the help of their command.
+    let fits = |example: &str| !example.is_empty() && example.len() + "    DISM.exe ".len() <= RIGHT_MARGIN;
+    for command in COMMANDS.iter().filter(|command| fits(command.dism_example)) {
         page.line(format_args!("    DISM.exe {}", command.dism_example));
     }
     closed(page)

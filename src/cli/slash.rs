@@ -32,7 +32,10 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
     for segment in tokens.split(|token| is_option(token, "then")) {
         steps.extend(parse_segment(segment, &mut globals)?);
     }
-    for values in steps.iter().map(|step| &step.values).chain([&globals]) {
+    // Where `name` is something else than the image's (/DestinationName), both may stand.
+    let selects =
+        |step: &&Step| step.command.argument("name").is_none_or(|argument| argument.dism_name() == "Name");
+    for values in steps.iter().filter(selects).map(|step| &step.values).chain([&globals]) {
         if values.has("index") && values.has("name") {
             return Err(CommandLineError::IndexAndName.into());
         }

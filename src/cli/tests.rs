@@ -316,7 +316,8 @@ fn errors_in_the_words_of_dism() {
             "/Mount-Wim /WimFile:a.wim /Index:1 /MountDir:/mnt/w /ReadOnly",
             "50",
             "The /Mount-Image command is known, but transom does not do it yet.",
-            "what it does so far: /Get-ImageInfo, /Get-Drivers, /Get-DriverInfo, /Add-Driver",
+            "what it does so far: /Get-ImageInfo, /List-Image, /Export-Image, /Delete-Image, /Split-Image, /Get-Drivers, \
+             /Get-DriverInfo, /Add-Driver",
         ),
         (
             "/Get-Drivers",

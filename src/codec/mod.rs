@@ -44,6 +44,17 @@ impl Codec {
     }
 }
 
+impl Codec {
+    /// The number that stands for it in the header of a solid resource.
+    pub fn solid_number(self) -> u32 {
+        match self {
+            Self::Xpress => 1,
+            Self::Lzx => 2,
+            Self::Lzms => 3,
+        }
+    }
+}
+
 impl fmt::Display for Codec {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

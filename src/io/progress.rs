@@ -10,6 +10,12 @@ pub enum Task {
     Verify,
     /// New blobs are compressed and written.
     Commit,
+    /// Images are written to another file.
+    Export,
+    /// A file is written anew without its holes.
+    Optimize,
+    /// A file is divided into parts.
+    Split,
     /// Driver packages are looked for below folders.
     SearchDrivers,
     /// Driver packages are added.

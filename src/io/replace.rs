@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Files that appear whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
 use crate::base::{Error, Result};
+
+/// Those of the file that is replaced; of a new file, what the process's mask allows.
+fn permissions(target: &Path) -> Permissions {
+    std::fs::metadata(target).map_or_else(|_| Permissions::from_mode(0o666), |found| found.permissions())
+}
 
 /// A file under a temporary name beside its target; [`AtomicFile::persist`] puts it in place.
 /// Dropped before that, it leaves nothing behind.
@@ -28,6 +34,7 @@ impl AtomicFile {
         };
         let temporary = tempfile::Builder::new()
             .prefix(".transom-")
+            .permissions(permissions(target))
             .tempfile_in(directory)
             .map_err(|error| Error::io(target.display(), &error))?;
         Ok(Self { temporary, target: target.to_owned() })

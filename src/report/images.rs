@@ -6,7 +6,10 @@ use serde_json::Value;
 use super::json::{iso_times, to_value};
 use super::{Page, Report};
 use crate::base::{Arch, Error};
-use crate::imaging::{InfoReport, Verification};
+use crate::imaging::{
+    DeleteReport, ExportReport, InfoReport, ListReport, OptimizeReport, SetReport, SplitFileReport,
+    Verification,
+};
 use crate::wim::ImageInfo;
 
 /// What DISM prints where the WIM's XML says nothing.
@@ -225,5 +228,130 @@ fn finding_line(finding: &crate::wim::VerifyFinding) -> String {
     match finding.offset {
         Some(offset) => format!("{} at offset {offset}: {}", finding.what, finding.message),
         None => format!("{}: {}", finding.what, finding.message),
+    }
+}
+
+impl Report for ListReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        for entry in &self.entries {
+            page.line(&entry.path);
+        }
+        page.blank();
+    }
+
+    fn native(&self, page: &mut Page) {
+        for entry in &self.entries {
+            page.line(&entry.path);
+        }
+    }
+}
+
+impl Report for ExportReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, _page: &mut Page) {}
+
+    fn native(&self, page: &mut Page) {
+        let images = page.counted(self.images.len() as u64, "image");
+        let how = if self.created { "written" } else { "added" };
+        page.line(format_args!(
+            "{}: {images} {how}, {} new ({}), {} in all",
+            self.destination.display(),
+            page.counted(self.new_blobs, "blob"),
+            page.counted(self.new_bytes, "byte"),
+            page.counted(self.file_size, "byte"),
+        ));
+        if self.compression_ignored {
+            page.line("note: the file exists and keeps its compression");
+        }
+    }
+}
+
+impl Report for OptimizeReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        self.native(page);
+    }
+
+    fn native(&self, page: &mut Page) {
+        page.line(format_args!(
+            "{}: {} reclaimed, {} of {}",
+            self.file.display(),
+            page.counted(self.reclaimed, "byte"),
+            page.number(self.size_after),
+            page.number(self.size_before),
+        ));
+    }
+}
+
+impl Report for SplitFileReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, _page: &mut Page) {}
+
+    fn native(&self, page: &mut Page) {
+        for part in &self.report.parts {
+            page.line(format_args!(
+                "{}: {}, {}",
+                part.file,
+                page.counted(part.blobs, "blob"),
+                page.counted(part.file_size, "byte"),
+            ));
+        }
+        for part in self.report.parts.iter().filter(|part| part.file_size > self.limit) {
+            page.line(format_args!("note: {} is longer than was asked for", part.file));
+        }
+    }
+}
+
+impl Report for DeleteReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, _page: &mut Page) {}
+
+    fn native(&self, page: &mut Page) {
+        let name = self.name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+        page.line(format_args!(
+            "{}: image {}{name} deleted, {} left",
+            self.file.display(),
+            self.index,
+            page.counted(self.image_count.into(), "image"),
+        ));
+    }
+}
+
+impl Report for SetReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        self.native(page);
+    }
+
+    fn native(&self, page: &mut Page) {
+        page.line(format_args!("{}: image {}", self.file.display(), self.index));
+        let rows = [("name", &self.name), ("description", &self.description), ("flags", &self.flags)];
+        for (label, value) in rows {
+            if let Some(value) = value {
+                page.line(format_args!("{label:13} {value}"));
+            }
+        }
+        if self.boot_index == self.index {
+            page.line("booted from this image");
+        }
     }
 }

@@ -171,6 +171,9 @@ impl Meter {
         match (task, self.language) {
             (Task::Verify, _) => Some("Verifying image"),
             (Task::Commit, _) => Some("Saving image"),
+            (Task::Export, _) => Some("Exporting image"),
+            (Task::Optimize, _) => Some("Optimizing file"),
+            (Task::Split, _) => Some("Splitting file"),
             (Task::AddDrivers, Language::Native) => Some("Adding drivers"),
             _ => None,
         }
@@ -225,7 +228,7 @@ impl Progress for Meter {
 
 fn unit(task: Task) -> &'static str {
     match task {
-        Task::Verify | Task::Commit => "bytes",
+        Task::Verify | Task::Commit | Task::Export | Task::Optimize | Task::Split => "bytes",
         _ => "items",
     }
 }

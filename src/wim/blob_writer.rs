@@ -36,6 +36,8 @@ const SMALL: u64 = 4 << 20;
 /// Input of a wave for each worker, and its bounds.
 const WAVE_PER_WORKER: u64 = 4 << 20;
 const WAVE: std::ops::RangeInclusive<u64> = SMALL..=32 << 20;
+/// Chunks of a solid resource that are compressed at once: each takes several times its size.
+const SOLID_CHUNKS: usize = 4;
 /// In a file without compression, streams are read in pieces of this size.
 const RAW_PIECE: u32 = 128 << 10;
 /// Encoded bytes are gathered until there are so many.
@@ -67,6 +69,16 @@ pub(super) struct Job {
     pub(super) base: Option<BaseChunks>,
     /// An image's metadata: always written, never shared with another blob.
     pub(super) metadata: bool,
+    /// For data of another WIM, what that says it hashes to: then it is read once only, and checked.
+    pub(super) claim: Option<Claim>,
+}
+
+/// What a blob table says of the data that a job writes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) hash: BlobHash,
+    /// Where the resource begins in its file, for messages.
+    pub(super) offset: u64,
 }
 
 impl Job {
@@ -76,7 +88,7 @@ impl Job {
 
     /// New data whose hash must be known before any of it is compressed.
     fn is_hashed_first(&self) -> bool {
-        self.base.is_none() && !self.metadata && self.length() > SMALL
+        self.base.is_none() && self.claim.is_none() && !self.metadata && self.length() > SMALL
     }
 }
 
@@ -96,7 +108,10 @@ pub(super) struct Setting<'a> {
     /// The file as it was when the commit began.
     pub(super) source: &'a dyn ReadAt,
     pub(super) compression: Option<Compression>,
+    pub(super) level: Level,
     pub(super) threads: usize,
+    /// What progress is reported as.
+    pub(super) task: Task,
     pub(super) progress: &'a dyn Progress,
     pub(super) cancel: &'a Cancel,
 }
@@ -105,8 +120,8 @@ pub(super) struct Setting<'a> {
 pub(super) struct BlobWriter<'a> {
     setting: &'a Setting<'a>,
     output: Output<'a>,
-    level: Level,
-    done: u64,
+    /// Decoded bytes that were reported as done.
+    pub(super) done: u64,
     pub(super) copied_chunks: u64,
 }
 
@@ -210,7 +225,6 @@ impl<'a> BlobWriter<'a> {
         Self {
             setting,
             output: Output { file, path: setting.path, start: end, buffer: Vec::new(), high: end },
-            level: Level::default(),
             done: 0,
             copied_chunks: 0,
         }
@@ -254,7 +268,15 @@ impl<'a> BlobWriter<'a> {
                 expected.insert(number, hash);
             }
         }
-        for (outcome, job) in outcomes.iter_mut().zip(jobs) {
+        for (number, (outcome, job)) in outcomes.iter_mut().zip(jobs).enumerate() {
+            if let Some(claim) = job.claim {
+                if known(claim.hash) || seen.contains_key(&claim.hash) {
+                    *outcome = Some(Outcome { hash: claim.hash, length: job.length(), written: None });
+                } else {
+                    seen.insert(claim.hash, number);
+                    expected.insert(number, claim.hash);
+                }
+            }
             if job.length() == 0 {
                 *outcome = Some(Outcome { hash: BlobHash::ZERO, length: 0, written: None });
             }
@@ -310,7 +332,7 @@ impl<'a> BlobWriter<'a> {
                 *dropped = state.ended(run, progressing)?;
             }
         }
-        let level = self.level;
+        let level = self.setting.level;
         let compression = self.setting.compression;
         let packed: Vec<Vec<Option<Vec<u8>>>> = runs
             .par_iter()
@@ -349,8 +371,87 @@ impl<'a> BlobWriter<'a> {
             // Metadata is not in the total that was announced.
             self.done += if metadata { 0 } else { bytes };
         }
-        self.setting.progress.event(&Event::Advance { task: Task::Commit, done: self.done });
+        self.advance(0);
         Ok(())
+    }
+
+    /// Counts decoded bytes that are done.
+    fn advance(&mut self, bytes: u64) {
+        self.done += bytes;
+        self.setting.progress.event(&Event::Advance { task: self.setting.task, done: self.done });
+    }
+
+    /// Appends a resource of another file in its encoded form. The caller knows that both files
+    /// encode alike.
+    pub(super) fn copy(&mut self, source: &dyn ReadAt, resource: &ResourceHeader) -> Result<ResourceHeader> {
+        let start = self.output.position();
+        let mut position = 0;
+        while position < resource.size {
+            self.setting.cancel.check()?;
+            let count = (FLUSH as u64).min(resource.size - position);
+            self.output.append(&read_vec(source, resource.offset + position, count)?)?;
+            position += count;
+        }
+        Ok(ResourceHeader { offset: start, ..*resource })
+    }
+
+    /// Counts data that was appended by [`BlobWriter::copy`].
+    pub(super) fn copied(&mut self, bytes: u64) {
+        self.advance(bytes);
+    }
+
+    /// Appends the jobs' streams, one after the other, as one solid resource: as many chunks at a
+    /// time as there are workers, the next ones read meanwhile. Gives the resource's place; its
+    /// original size is the true one. Every job has a claim, and is checked against it.
+    pub(super) fn write_solid(&mut self, jobs: &[Job], compression: Compression) -> Result<ResourceHeader> {
+        let total = jobs.iter().fold(0, |sum: u64, job| sum.saturating_add(job.length()));
+        let chunk_size = u64::from(compression.chunk_size);
+        let count = total.div_ceil(chunk_size);
+        let table_size = count.checked_mul(4).and_then(|size| usize::try_from(size).ok());
+        let table_size = table_size.ok_or_else(|| internal("a solid resource is too long"))?;
+        let start = self.output.position();
+        let mut front = Vec::with_capacity(16 + table_size);
+        front.extend(total.to_le_bytes());
+        front.extend(compression.chunk_size.to_le_bytes());
+        front.extend(compression.codec.solid_number().to_le_bytes());
+        self.output.append(&front)?;
+        self.output.append(&vec![0; table_size])?;
+        let mut stream =
+            SolidStream { setting: self.setting, jobs, next: 0, position: 0, digest: Sha1::default() };
+        let level = self.setting.level;
+        let chunks = self.setting.threads.clamp(1, SOLID_CHUNKS);
+        let mut table: Vec<u8> = Vec::with_capacity(table_size);
+        let mut window = stream.window(chunks, compression.chunk_size)?;
+        while !window.is_empty() {
+            self.setting.cancel.check()?;
+            let (packed, next) = rayon::join(
+                || {
+                    window
+                        .par_iter()
+                        .map(|chunk| compress(compression, level, chunk))
+                        .collect::<Result<Vec<_>>>()
+                },
+                || stream.window(chunks, compression.chunk_size),
+            );
+            for (chunk, packed) in window.iter().zip(packed?) {
+                let bytes = packed.as_deref().unwrap_or(chunk);
+                self.output.append(bytes)?;
+                table.extend((bytes.len() as u32).to_le_bytes());
+                self.advance(chunk.len() as u64);
+            }
+            window = next?;
+        }
+        if table.len() != table_size {
+            return Err(internal("a solid resource has another length than was announced"));
+        }
+        self.output.patch(start + 16, &table)?;
+        let flags = ResourceFlags::SOLID;
+        Ok(ResourceHeader {
+            size: self.output.position() - start,
+            flags,
+            offset: start,
+            original_size: total,
+        })
     }
 
     /// Leaves room for the chunk table, whose content is known last.
@@ -446,6 +547,59 @@ impl<'a> BlobWriter<'a> {
     }
 }
 
+impl Claim {
+    fn broken(&self, found: BlobHash) -> Error {
+        let what = format!("blob {}", self.hash);
+        WimError::Hash { what, offset: self.offset, expected: self.hash, found }.into()
+    }
+}
+
+/// The bytes of all jobs one after the other, each job's hash checked where it ends.
+struct SolidStream<'a> {
+    setting: &'a Setting<'a>,
+    jobs: &'a [Job],
+    next: usize,
+    position: u64,
+    digest: Sha1,
+}
+
+impl SolidStream<'_> {
+    /// The next chunks; fewer, or none, at the end.
+    fn window(&mut self, chunks: usize, chunk_size: u32) -> Result<Vec<Vec<u8>>> {
+        let mut window = Vec::with_capacity(chunks);
+        while window.len() < chunks {
+            let chunk = self.chunk(chunk_size as usize)?;
+            if chunk.is_empty() {
+                break;
+            }
+            window.push(chunk);
+        }
+        Ok(window)
+    }
+
+    fn chunk(&mut self, size: usize) -> Result<Vec<u8>> {
+        let mut chunk = Vec::new();
+        while let Some(job) = self.jobs.get(self.next).filter(|_| chunk.len() < size) {
+            self.setting.cancel.check()?;
+            let room = (size - chunk.len()) as u64;
+            let count = room.min(SMALL).min(job.length() - self.position);
+            let bytes = read_vec(&*job.content, self.position, count)?;
+            self.digest.update(&bytes);
+            chunk.extend(bytes);
+            self.position += count;
+            if self.position == job.length() {
+                let found = BlobHash(std::mem::take(&mut self.digest).finish());
+                if let Some(claim) = job.claim.filter(|claim| claim.hash != found) {
+                    return Err(claim.broken(found));
+                }
+                self.next += 1;
+                self.position = 0;
+            }
+        }
+        Ok(chunk)
+    }
+}
+
 fn compress(compression: Compression, level: Level, data: &[u8]) -> Result<Option<Vec<u8>>> {
     // One byte less than the input, so that "as long as the input" can only mean "stored as it is".
     let mut output = vec![0; data.len().saturating_sub(1)];
@@ -516,6 +670,9 @@ impl WriteState<'_> {
         }
         let dropped = match self.expected.get(&run.job) {
             Some(&expected) if expected != hash => {
+                if let Some(claim) = job.claim {
+                    return Err(claim.broken(hash));
+                }
                 return Err(WimError::Unstable { expected, found: hash }.into());
             }
             Some(_) => false,

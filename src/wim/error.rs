@@ -161,6 +161,20 @@ pub enum WimError {
         /// What the second reading gave.
         found: BlobHash,
     },
+    /// No image would be left.
+    #[error("{path}: its last image cannot be deleted")]
+    LastImage {
+        /// The file.
+        path: String,
+    },
+    /// Another image has the name.
+    #[error("{path} holds an image named {name:?} already")]
+    NameTaken {
+        /// The file.
+        path: String,
+        /// The name.
+        name: String,
+    },
     /// The edits cannot be written as WIM metadata.
     #[error("the edits of image {image} cannot be written: {message}")]
     Edit {
@@ -210,6 +224,11 @@ impl From<WimError> for Error {
             }
             WimError::Unstable { .. } => Self::new(ErrorClass::Busy, message)
                 .with_hint("nothing was written; repeat the command once nobody else writes to the image"),
+            WimError::LastImage { .. } => Self::new(ErrorClass::Usage, message)
+                .with_hint("remove the file itself; a WIM without images is of no use"),
+            WimError::NameTaken { .. } => Self::new(ErrorClass::Usage, message)
+                .with_code(Code::ALREADY_EXISTS)
+                .with_hint("give it another name with --name (/DestinationName)"),
             WimError::Edit { .. } => Self::new(ErrorClass::Usage, message),
         }
     }

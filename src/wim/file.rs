@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub(super) xml: Option<Document>,
     infos: Vec<ImageInfo>,
     pub(super) store: Arc<Store>,
+    /// The other parts of a split set, as far as they were opened.
+    parts: Vec<Wim>,
 }
 
 impl Wim {
@@ -103,7 +105,78 @@ impl Wim {
         }
         let table = read_table(&store, &header).context(context)?;
         let infos = info::images(xml.as_ref(), header.image_count);
-        Ok(Self(Arc::new(Inner { path, header, table, xml, infos, store })))
+        Ok(Self(Arc::new(Inner { path, header, table, xml, infos, store, parts: Vec::new() })))
+    }
+
+    /// Opens a file, and with the first part of a split set the other parts beside it:
+    /// `x.swm`, `x2.swm`, `x3.swm` ...
+    ///
+    /// # Errors
+    /// As [`Wim::open`]; and when a part is missing, of another set, or not the first one named.
+    pub fn open_set(path: &Path) -> Result<Self> {
+        let mut wim = Self::open(path)?;
+        let (number, total) = wim.part();
+        if total == 1 {
+            return Ok(wim);
+        }
+        if number != 1 {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                format!("{} is part {number} of {total} of a split set", path.display()),
+            )
+            .with_hint("name the first part; the others are found beside it"));
+        }
+        let mut parts = Vec::new();
+        for number in 2..=total {
+            let path = part_path(path, number);
+            let part = Self::open(&path)
+                .map_err(|error| match error.class() {
+                    ErrorClass::NotFound => error.with_hint("put all parts of the set into one folder"),
+                    _ => error,
+                })
+                .context(|| format!("while looking for part {number} of {total}"))?;
+            if part.guid() != wim.guid() || part.part() != (number, total) {
+                return Err(Error::new(
+                    ErrorClass::Usage,
+                    format!(
+                        "{} is not part {number} of the set that {} begins",
+                        path.display(),
+                        wim.path_text()
+                    ),
+                )
+                .with_hint("put all parts of the set into one folder"));
+            }
+            parts.push(part);
+        }
+        if let Some(inner) = Arc::get_mut(&mut wim.0) {
+            inner.parts = parts;
+        }
+        Ok(wim)
+    }
+
+    /// The other parts of the set, as far as they were opened.
+    pub(super) fn other_parts(&self) -> &[Self] {
+        &self.0.parts
+    }
+
+    /// Whether both are one opened file.
+    pub(super) fn same(left: &Self, right: &Self) -> bool {
+        Arc::ptr_eq(&left.0, &right.0)
+    }
+
+    /// Fails for a file that must not or cannot be changed.
+    pub(super) fn check_writable(&self) -> Result<(), WimError> {
+        let header = &self.0.header;
+        let refusal = if header.flags.contains(HeaderFlags::READONLY) {
+            Some("it is marked read-only")
+        } else if header.flags.contains(HeaderFlags::SPANNED) || header.total_parts > 1 {
+            Some("it is a part of a split set")
+        } else if header.layout == Layout::Pipable {
+            Some("it is a pipable WIM")
+        } else {
+            None
+        };
+        refusal.map_or(Ok(()), |reason| Err(WimError::NotWritable { path: self.path_text(), reason }))
     }
 
     pub(super) fn inner(&self) -> &Inner {
@@ -235,7 +308,8 @@ impl Wim {
         if hash.is_zero() {
             return Some(0);
         }
-        self.0.table.length(self.0.table.find(hash)?)
+        let own = self.0.table.find(hash).and_then(|entry| self.0.table.length(entry));
+        own.or_else(|| self.0.parts.iter().find_map(|part| part.blob_length(hash)))
     }
 
     /// Random access to a blob; [`BlobHash::ZERO`] gives an empty reader.
@@ -271,6 +345,9 @@ impl Wim {
                 location.length,
             )));
         }
+        if let Some(part) = inner.parts.iter().find(|part| part.0.table.find(hash).is_some()) {
+            return part.blob(hash);
+        }
         if inner.header.total_parts > 1 {
             return Err(WimError::OtherPart {
                 what: format!("the data with SHA-1 {hash}"),
@@ -286,6 +363,20 @@ impl Wim {
         }
         Err(WimError::NoBlob { path: self.path_text(), hash }.into())
     }
+}
+
+/// Where a part of the set that begins at `first` lies: the number stands before the extension.
+pub(super) fn part_path(first: &Path, number: u16) -> PathBuf {
+    if number == 1 {
+        return first.to_owned();
+    }
+    let mut name = first.file_stem().unwrap_or_default().to_owned();
+    name.push(number.to_string());
+    if let Some(extension) = first.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    first.with_file_name(name)
 }
 
 /// Table and XML may themselves be compressed; Microsoft's and wimlib's are not.

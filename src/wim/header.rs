@@ -152,6 +152,22 @@ pub(super) struct HeaderRaw {
 
 const _: () = assert!(size_of::<HeaderRaw>() as u64 == HEADER_SIZE);
 
+impl HeaderRaw {
+    /// The header of a new file without tables and images.
+    pub(super) fn new(flags: HeaderFlags, solid: bool, chunk_size: u32, guid: Guid) -> Self {
+        let mut raw = Self::new_zeroed();
+        raw.magic = MAGIC;
+        raw.size = U32::new(HEADER_SIZE as u32);
+        raw.version = U32::new(if solid { VERSION_SOLID } else { VERSION_DEFAULT });
+        raw.flags = U32::new(flags.bits());
+        raw.chunk_size = U32::new(chunk_size);
+        raw.guid = guid.0;
+        raw.part_number = U16::new(1);
+        raw.total_parts = U16::new(1);
+        raw
+    }
+}
+
 /// Codec and chunk size of the compressed resources of a file or of one solid resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Compression {

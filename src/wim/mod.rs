@@ -3,7 +3,7 @@
 //!
 //! [`Wim`] opens a file, [`Image`] is the tree of one image, [`Wim::blob`] gives random access to
 //! a stream's bytes, [`Wim::verify`] checks everything. [`Transaction`] is the only way to change
-//! a file in place.
+//! a file in place; [`NewFile`] writes a new one.
 //!
 //! Skeleton of a file: header; resources (blobs, and one metadata resource per image); blob table;
 //! XML data; integrity table. Readers assume no order; the last three are written in this order.
@@ -21,12 +21,16 @@ mod dentry;
 mod edit;
 mod error;
 mod file;
+mod gather;
 mod header;
 mod image;
+mod image_text;
 mod info;
 mod integrity;
 mod metadata_writer;
+mod new_file;
 mod resource;
+mod split;
 mod statistics;
 mod transaction;
 mod tree;
@@ -39,6 +43,9 @@ pub use error::WimError;
 pub use file::{ImageIndex, Wim};
 pub use header::Compression;
 pub use image::Image;
+pub use image_text::ImageText;
 pub use info::ImageInfo;
-pub use transaction::{CommitOptions, CommitReport, Transaction};
+pub use new_file::{Integrity, NewFile, NewFileReport, RebuildReport, Storage, rebuild, rebuild_through};
+pub use split::{SplitPart, SplitReport, split};
+pub use transaction::{Boot, CommitOptions, CommitReport, ImageIdentity, Transaction};
 pub use verify::{VerifyFinding, VerifyReport};

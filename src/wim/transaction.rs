@@ -28,15 +28,19 @@ use super::commit_file::{CommitFile, Recorded};
 use super::edit::{ImageEdit, StreamSource};
 use super::error::WimError;
 use super::file::{ImageIndex, Wim, internal};
-use super::header::{HEADER_SIZE, HeaderFlags, Layout, ResourceFlags, ResourceHeader};
+use super::gather::{SourceImage, gather};
+use super::header::{HEADER_SIZE, HeaderFlags, ResourceFlags, ResourceHeader};
+use super::image_text::{self, ImageText};
 use super::integrity::IntegrityTable;
 use super::metadata_writer::{Plan, ResolvedStreams};
+use super::new_file::{write_blobs, write_metadata};
 use super::resource::{ChunkLayout, ChunkTable, Encoding, Resource};
 use super::statistics::{Statistics, set_total_bytes, update_image};
 use super::tree::Tree;
 use crate::base::{BlobHash, Context, Error, FileTime, NodeId, Result};
+use crate::codec::Level;
 use crate::io::{Cancel, Event, FileReader, Pool, Progress, ReadAt, Task};
-use crate::xml::Encoding as XmlEncoding;
+use crate::xml::{Document, Element, Encoding as XmlEncoding};
 
 /// How often a lock that somebody holds is tried again.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
@@ -75,12 +79,63 @@ pub struct CommitReport {
 pub struct Transaction {
     path: PathBuf,
     edits: Vec<(Option<ImageIndex>, ImageEdit)>,
+    changes: ImageChanges,
+}
+
+/// An image as it was found: its number and the hash of its metadata.
+pub type ImageIdentity = (ImageIndex, BlobHash);
+
+/// What becomes of the images as wholes.
+#[derive(Default)]
+struct ImageChanges {
+    removed: Vec<ImageIdentity>,
+    texts: Vec<(ImageIdentity, ImageText)>,
+    added: Vec<(Wim, ImageIndex, ImageText)>,
+    boot: Option<Boot>,
+}
+
+impl ImageChanges {
+    fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.texts.is_empty() && self.added.is_empty() && self.boot.is_none()
+    }
+}
+
+/// Which image is to be booted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boot {
+    /// None.
+    None,
+    /// One that the file has.
+    Image(ImageIdentity),
+    /// The one that is added last.
+    LastAdded,
 }
 
 impl Transaction {
     /// A transaction on a file.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), edits: Vec::new() }
+        Self { path: path.to_owned(), edits: Vec::new(), changes: ImageChanges::default() }
+    }
+
+    /// Removes an image: its metadata and what the XML says of it. The numbers of those behind it
+    /// fall by one. Data that no other image needs stays in the file as dead space.
+    pub fn remove_image(&mut self, image: ImageIdentity) {
+        self.changes.removed.push(image);
+    }
+
+    /// Sets texts of an image.
+    pub fn describe_image(&mut self, image: ImageIdentity, text: ImageText) {
+        self.changes.texts.push((image, text));
+    }
+
+    /// Adds an image of another file behind those that are there, with texts that replace its own.
+    pub fn add_image(&mut self, wim: &Wim, index: ImageIndex, text: ImageText) {
+        self.changes.added.push((wim.clone(), index, text));
+    }
+
+    /// Sets the image to boot from.
+    pub fn set_boot(&mut self, boot: Boot) {
+        self.changes.boot = Some(boot);
     }
 
     /// Adds the edits of one image, which is found by its metadata.
@@ -117,7 +172,7 @@ impl Transaction {
     ) -> Result<CommitReport> {
         self.edits.retain(|(_, edit)| !edit.tree.is_empty());
         let context = || format!("while committing to {}", self.path.display());
-        if self.edits.is_empty() {
+        if self.edits.is_empty() && self.changes.is_empty() {
             let length =
                 std::fs::metadata(&self.path).map_err(|error| Error::io(self.path.display(), &error))?.len();
             return Ok(CommitReport {
@@ -132,12 +187,13 @@ impl Transaction {
         let reader = FileReader::new(reader, &self.path)?;
         let wim = Wim::from_reader(reader, &CacheOptions::default())?;
         let mut file = wrap(file);
-        options.pool.run(|| Commit::new(&wim, options, &self.edits)?.run(&mut *file)).context(context)
+        let commit = || Commit::new(&wim, options, &self.edits, &self.changes)?.run(&mut *file);
+        options.pool.run(commit).context(context)
     }
 }
 
 /// Opens for reading and writing under an exclusive lock, waiting for whoever holds it.
-fn open_locked(path: &Path, cancel: &Cancel) -> Result<File> {
+pub(super) fn open_locked(path: &Path, cancel: &Cancel) -> Result<File> {
     let io = |error: std::io::Error| Error::io(path.display(), &error);
     loop {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
@@ -183,6 +239,10 @@ struct Commit<'a> {
     wim: &'a Wim,
     options: &'a CommitOptions<'a>,
     targets: Vec<Target<'a>>,
+    removed: Vec<ImageIndex>,
+    texts: Vec<(ImageIndex, &'a ImageText)>,
+    added: Vec<(SourceImage, &'a ImageText)>,
+    boot: Option<Boot>,
     /// End of everything that the current header names.
     end: u64,
     before: u64,
@@ -194,25 +254,32 @@ impl<'a> Commit<'a> {
         wim: &'a Wim,
         options: &'a CommitOptions<'a>,
         edits: &'a [(Option<ImageIndex>, ImageEdit)],
+        changes: &'a ImageChanges,
     ) -> Result<Self> {
         let inner = wim.inner();
-        let header = &inner.header;
-        let refusal = if header.flags.contains(HeaderFlags::READONLY) {
-            Some("it is marked read-only")
-        } else if header.flags.contains(HeaderFlags::SPANNED) || header.total_parts > 1 {
-            Some("it is a part of a split set")
-        } else if header.layout == Layout::Pipable {
-            Some("it is a pipable WIM")
-        } else {
-            None
+        wim.check_writable()?;
+        let find = |&(index, metadata): &ImageIdentity| find_image(wim, metadata, Some(index));
+        let mut removed = changes.removed.iter().map(find).collect::<Result<Vec<_>>>()?;
+        removed.sort_unstable();
+        removed.dedup();
+        let texts =
+            changes.texts.iter().map(|(image, text)| Ok((find(image)?, text))).collect::<Result<Vec<_>>>()?;
+        let added = changes
+            .added
+            .iter()
+            .map(|(source, index, text)| Ok((SourceImage::read(source, *index)?, text)))
+            .collect::<Result<Vec<_>>>()?;
+        let boot = match changes.boot {
+            Some(Boot::Image(image)) => Some(Boot::Image((find(&image)?, image.1))),
+            boot => boot,
         };
-        if let Some(reason) = refusal {
-            return Err(WimError::NotWritable { path: wim.path().display().to_string(), reason }.into());
+        if removed.len() as u64 >= u64::from(inner.header.image_count) + added.len() as u64 {
+            return Err(WimError::LastImage { path: wim.path().display().to_string() }.into());
         }
         let mut targets: Vec<Target<'_>> = Vec::new();
         for (wanted, edit) in edits {
             let index = find_image(wim, edit.metadata, *wanted)?;
-            if targets.iter().any(|target| target.index == index) {
+            if targets.iter().any(|target| target.index == index) || removed.contains(&index) {
                 return Err(internal(format!("image {index} was given to one transaction twice")));
             }
             let (_, bytes) = wim.metadata(index)?;
@@ -229,7 +296,7 @@ impl<'a> Commit<'a> {
             }
             .into());
         }
-        Ok(Self { wim, options, targets, end, before })
+        Ok(Self { wim, options, targets, removed, texts, added, boot, end, before })
     }
 
     fn run(&self, file: &mut dyn CommitFile) -> Result<CommitReport> {
@@ -268,24 +335,34 @@ impl<'a> Commit<'a> {
             path: self.wim.path(),
             source: &*source,
             compression: inner.header.compression,
+            level: Level::default(),
             threads: self.options.pool.threads(),
+            task: Task::Commit,
             progress: self.options.progress,
             cancel: self.options.cancel,
         };
         let plans = self.plans()?;
         let (jobs, places) = self.jobs(&plans)?;
-        let total = jobs.iter().map(|job| job.content.len()).sum();
+        let known = |hash: BlobHash| inner.table.find(hash).is_some();
+        let mut foreign = gather(self.added.iter().map(|(image, _)| image))?;
+        foreign.retain(|blob| !known(blob.hash));
+        let total = jobs.iter().map(|job| job.content.len()).sum::<u64>()
+            + foreign.iter().map(|blob| blob.location.length).sum::<u64>();
         self.options.progress.event(&Event::Begin { task: Task::Commit, total });
 
         let mut writer = BlobWriter::new(&setting, file, self.end);
-        let known = |hash: BlobHash| inner.table.find(hash).is_some();
         let outcomes = writer.write(&jobs, &known)?;
         drop(jobs);
         let new_blobs: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.written.is_some()).collect();
         let lengths: HashMap<BlobHash, u64> =
             new_blobs.iter().map(|outcome| (outcome.hash, outcome.length)).collect();
         let rewritten = self.write_metadata(&mut writer, &plans, &places, &outcomes, &lengths)?;
-        if rewritten.is_empty() {
+        foreign.retain(|blob| !lengths.contains_key(&blob.hash));
+        let (foreign_entries, _) = write_blobs(&mut writer, &foreign, setting.compression, 1)?;
+        let added_metadata =
+            write_metadata(&mut writer, self.added.iter().map(|(image, _)| image), setting.compression)?;
+        let tables_change = !rewritten.is_empty() || !self.removed.is_empty() || !self.added.is_empty();
+        if !tables_change && self.texts.is_empty() && self.boot.is_none() {
             // The edits say what was so already. A patched stream that turned out to be an old one
             // may have been appended and taken back.
             let (end, high) = writer.finish()?;
@@ -304,6 +381,7 @@ impl<'a> Commit<'a> {
         }
         let copied_chunks = writer.copied_chunks;
         let (mut end, mut high) = writer.finish()?;
+        let content_end = end;
         let mut append = |bytes: &[u8], flags: ResourceFlags| -> Result<ResourceHeader> {
             let header = ResourceHeader {
                 size: bytes.len() as u64,
@@ -315,31 +393,49 @@ impl<'a> Commit<'a> {
             end += bytes.len() as u64;
             Ok(header)
         };
-        let table = self.blob_table(&rewritten, &new_blobs)?;
-        let table = append(table.as_bytes(), ResourceFlags::METADATA)?;
-        let xml = match self.xml(&rewritten, table.offset + table.size) {
-            Some(bytes) => append(&bytes, ResourceFlags::METADATA)?,
-            None => ResourceHeader::default(),
-        };
-        let integrity = match self.integrity(&*source, table.offset + table.size)? {
-            Some(table) => append(&table.to_bytes(), ResourceFlags::empty())?,
-            None => ResourceHeader::default(),
-        };
+        let mut new_entries =
+            new_blobs.iter().map(|outcome| new_entry(outcome, 0)).collect::<Result<Vec<_>>>()?;
+        new_entries.extend(&foreign_entries);
+        let mut header = inner.header.raw;
+        if tables_change {
+            let table = self.blob_table(&rewritten, new_entries, &added_metadata)?;
+            let place = append(table.as_bytes(), ResourceFlags::METADATA)?;
+            header.blob_table = place.into();
+            let boot_index = self.boot_index();
+            let metadata = table
+                .iter()
+                .filter(|entry| entry.header().flags.contains(ResourceFlags::METADATA))
+                .nth((boot_index as usize).wrapping_sub(1));
+            header.boot_metadata = metadata.map(|entry| entry.resource).unwrap_or_default();
+        } else if self.boot.is_some() {
+            let entry =
+                ImageIndex::new(self.boot_index()).map(|index| self.wim.metadata_entry(index)).transpose()?;
+            let entry = entry.and_then(|entry| inner.table.entries.get(entry as usize));
+            header.boot_metadata = entry.map(|entry| entry.resource).unwrap_or_default();
+        }
+        header.boot_index = U32::new(self.boot_index());
+        header.image_count = U32::new(self.image_count());
+        if tables_change || !self.texts.is_empty() {
+            let table_end = ResourceHeader::from(header.blob_table).end().unwrap_or(content_end);
+            let place = if tables_change { table_end } else { content_end };
+            let xml = match self.xml(&rewritten, place)? {
+                Some(bytes) => append(&bytes, ResourceFlags::METADATA)?,
+                None => ResourceHeader::default(),
+            };
+            let integrity = match self.integrity(&*source, table_end)? {
+                Some(table) => append(&table.to_bytes(), ResourceFlags::empty())?,
+                None => ResourceHeader::default(),
+            };
+            header.xml = xml.into();
+            header.integrity = integrity.into();
+        }
         high = high.max(end);
-        if self.before.max(high) > end {
+        if (tables_change || !self.texts.is_empty()) && self.before.max(high) > end {
             file.set_len(end).map_err(|error| self.io(&error))?;
         }
         self.options.cancel.check()?;
         file.sync().map_err(|error| self.io(&error))?;
 
-        let mut header = inner.header.raw;
-        header.blob_table = table.into();
-        header.xml = xml.into();
-        header.integrity = integrity.into();
-        let boot = rewritten.iter().find(|image| image.index.number() == inner.header.boot_index);
-        if let Some(written) = boot.and_then(|image| image.outcome.written) {
-            header.boot_metadata = written.into();
-        }
         let mut flags = inner.header.flags;
         flags.remove(HeaderFlags::WRITE_IN_PROGRESS);
         header.flags = U32::new(flags.bits());
@@ -349,17 +445,43 @@ impl<'a> Commit<'a> {
         self.options.progress.event(&Event::End { task: Task::Commit });
         Ok(CommitReport {
             images: rewritten.iter().map(|image| image.index.number()).collect(),
-            new_blobs: new_blobs.len() as u64,
-            new_bytes: new_blobs.iter().map(|outcome| outcome.length).sum(),
+            new_blobs: (new_blobs.len() + foreign.len()) as u64,
+            new_bytes: new_blobs.iter().map(|outcome| outcome.length).sum::<u64>()
+                + foreign.iter().map(|blob| blob.location.length).sum::<u64>(),
             compressed_bytes: new_blobs
                 .iter()
                 .filter_map(|outcome| outcome.written)
                 .map(|written| written.size)
+                .chain(foreign_entries.iter().map(|entry| entry.header().size))
                 .sum(),
             copied_chunks,
             file_size_before: self.before,
-            file_size_after: end,
+            file_size_after: if tables_change || !self.texts.is_empty() { end } else { self.before },
         })
+    }
+
+    fn image_count(&self) -> u32 {
+        let kept = self.wim.image_count() - self.removed.len() as u32;
+        kept + self.added.len() as u32
+    }
+
+    /// The number that an image will have; nothing for one that is removed.
+    fn new_index(&self, index: ImageIndex) -> Option<u32> {
+        let before = self.removed.iter().filter(|removed| **removed < index).count() as u32;
+        (!self.removed.contains(&index)).then(|| index.number() - before)
+    }
+
+    /// The number of the image to boot from, as it will be.
+    fn boot_index(&self) -> u32 {
+        match self.boot {
+            Some(Boot::None) => 0,
+            Some(Boot::Image((index, _))) => self.new_index(index).unwrap_or(0),
+            Some(Boot::LastAdded) => self.image_count(),
+            None => {
+                let old = ImageIndex::new(self.wim.boot_index());
+                old.and_then(|index| self.new_index(index)).unwrap_or(0)
+            }
+        }
     }
 
     fn io(&self, error: &std::io::Error) -> Error {
@@ -400,7 +522,12 @@ impl<'a> Commit<'a> {
                             HashPlace::Known(hash)
                         }
                         StreamSource::New(content) => {
-                            jobs.push(Job { content: content.clone(), base: None, metadata: false });
+                            jobs.push(Job {
+                                content: content.clone(),
+                                base: None,
+                                metadata: false,
+                                claim: None,
+                            });
                             HashPlace::Job(jobs.len() - 1)
                         }
                         StreamSource::Patched { base, changed, content } => {
@@ -412,7 +539,7 @@ impl<'a> Commit<'a> {
                                 return Err(wrong("changed ranges are not sorted"));
                             }
                             let base = self.base_chunks(*base, changed.clone())?;
-                            jobs.push(Job { content: content.clone(), base, metadata: false });
+                            jobs.push(Job { content: content.clone(), base, metadata: false, claim: None });
                             HashPlace::Job(jobs.len() - 1)
                         }
                     });
@@ -485,7 +612,7 @@ impl<'a> Commit<'a> {
                 continue;
             }
             let base = self.metadata_chunks(target, &bytes)?;
-            let job = Job { content: bytes.clone(), base, metadata: true };
+            let job = Job { content: bytes.clone(), base, metadata: true, claim: None };
             let outcome = writer.write(std::slice::from_ref(&job), &|_| false)?;
             drop(job);
             let outcome = outcome.into_iter().next().ok_or_else(|| internal("metadata was left out"))?;
@@ -529,14 +656,19 @@ impl<'a> Commit<'a> {
     }
 
     /// The new blob table: entries keep their order, metadata its rank; new blobs go to the end.
-    fn blob_table(&self, rewritten: &[Rewritten], new_blobs: &[&Outcome]) -> Result<Vec<EntryRaw>> {
+    fn blob_table(
+        &self,
+        rewritten: &[Rewritten],
+        mut new_entries: Vec<EntryRaw>,
+        added_metadata: &[EntryRaw],
+    ) -> Result<Vec<EntryRaw>> {
         let inner = self.wim.inner();
         let mut new_numbers: HashMap<BlobHash, usize> = HashMap::new();
-        for (number, outcome) in new_blobs.iter().enumerate() {
-            new_numbers.insert(outcome.hash, number);
+        for (number, entry) in new_entries.iter().enumerate() {
+            new_numbers.insert(BlobHash(entry.hash), number);
         }
         let mut counts = vec![0u64; inner.table.entries.len()];
-        let mut new_counts = vec![0u64; new_blobs.len()];
+        let mut new_counts = vec![0u64; new_entries.len()];
         let mut add = |hash: BlobHash| {
             let slot = match inner.table.find(hash) {
                 Some(entry) => counts.get_mut(entry as usize),
@@ -548,6 +680,10 @@ impl<'a> Commit<'a> {
             0
         };
         let mut released: Vec<u32> = Vec::new();
+        let mut removed = Vec::new();
+        for (image, _) in &self.added {
+            Statistics::count(&image.tree, &mut add);
+        }
         for number in 1..=inner.header.image_count {
             let Some(index) = ImageIndex::new(number) else { continue };
             if let Some(image) = rewritten.iter().find(|image| image.index == index) {
@@ -560,23 +696,39 @@ impl<'a> Commit<'a> {
                 let tree = Tree::parse(bytes, number)
                     .map_err(Error::from)
                     .context(|| format!("while counting what image {index} refers to"))?;
-                Statistics::count(&tree, &mut add);
+                if self.removed.contains(&index) {
+                    removed.push(tree);
+                } else {
+                    Statistics::count(&tree, &mut add);
+                }
             }
         }
         // What only the edited trees referred to, and no longer do, leaves the table. Other entries
         // without references were there before and are not ours to drop.
-        for target in &self.targets {
-            Statistics::count(&target.tree, |hash| {
+        for tree in self.targets.iter().map(|target| &target.tree).chain(&removed) {
+            Statistics::count(tree, |hash| {
                 released.extend(inner.table.find(hash));
                 0
             });
         }
         released.retain(|&entry| counts.get(entry as usize) == Some(&0));
         let released: std::collections::HashSet<u32> = released.into_iter().collect();
-        let mut entries = Vec::with_capacity(inner.table.entries.len() + new_blobs.len());
+        let mut entries = Vec::with_capacity(inner.table.entries.len() + new_entries.len());
         for (number, entry) in inner.table.entries.iter().enumerate() {
             let number = number as u32;
+            // What follows a solid run keeps its place: without it two runs could become one, in
+            // which offsets mean something else. It stays as data that nothing refers to.
+            let ends_run = inner.header.has_solid()
+                && entries
+                    .last()
+                    .is_some_and(|last: &EntryRaw| last.header().flags.contains(ResourceFlags::SOLID));
             if let Some(position) = inner.table.metadata.iter().position(|&other| other == number) {
+                if self.removed.iter().any(|index| index.position() == position) {
+                    if ends_run {
+                        entries.push(unreferenced(entry));
+                    }
+                    continue;
+                }
                 let image = rewritten.iter().find(|image| image.index.position() == position);
                 entries.push(match image {
                     Some(image) => new_entry(&image.outcome, 1)?,
@@ -585,6 +737,13 @@ impl<'a> Commit<'a> {
                 continue;
             }
             if released.contains(&number) {
+                if ends_run && !entry.header().flags.contains(ResourceFlags::SOLID) {
+                    entries.push(unreferenced(entry));
+                }
+                continue;
+            }
+            if entry.header().flags.contains(ResourceFlags::METADATA) && !self.added.is_empty() {
+                // Metadata beyond the last image would come before that of the added ones.
                 continue;
             }
             let mut entry = *entry;
@@ -593,21 +752,48 @@ impl<'a> Commit<'a> {
             }
             entries.push(entry);
         }
-        for (outcome, count) in new_blobs.iter().zip(new_counts) {
-            entries.push(new_entry(outcome, count)?);
+        for (entry, count) in new_entries.iter_mut().zip(new_counts) {
+            entry.references = reference_count(count);
         }
+        entries.extend(added_metadata);
+        entries.extend(new_entries);
         Ok(entries)
     }
 
     /// The new XML, beginning at `offset`; nothing for a file without XML.
-    fn xml(&self, rewritten: &[Rewritten], offset: u64) -> Option<Vec<u8>> {
-        let mut document = self.wim.inner().xml.clone()?;
+    fn xml(&self, rewritten: &[Rewritten], offset: u64) -> Result<Option<Vec<u8>>> {
+        let described = !self.texts.is_empty() || !self.added.is_empty();
+        let mut document = match &self.wim.inner().xml {
+            Some(document) => document.clone(),
+            None if described => Document::new(Element::new("WIM")),
+            None => return Ok(None),
+        };
         for image in rewritten {
             update_image(&mut document, image.index.number(), &image.old, &image.new, image.modified);
         }
+        let mut names = Vec::new();
+        for (index, text) in &self.texts {
+            image_text::set(&mut document, *index, text);
+            names.extend(text.name.as_deref());
+        }
+        image_text::renumber(&mut document, |index| self.new_index(index));
+        let kept = self.image_count() - self.added.len() as u32;
+        for (number, (image, text)) in (kept + 1..).zip(&self.added) {
+            let element = image_text::image_element(image, number, text);
+            image_text::push(&mut document, element);
+        }
+        let added = image_text::names(&document, kept + 1);
+        let all = image_text::names(&document, 1);
+        let taken = names.into_iter().chain(added.iter().map(String::as_str)).find(|name| {
+            !name.is_empty() && all.iter().filter(|other| image_text::same_name(other, name)).count() > 1
+        });
+        if let Some(name) = taken {
+            let path = self.wim.path().display().to_string();
+            return Err(WimError::NameTaken { path, name: name.to_owned() }.into());
+        }
         set_total_bytes(&mut document, offset);
         document.encoding = XmlEncoding::Utf16Le;
-        Some(document.to_bytes())
+        Ok(Some(document.to_bytes()))
     }
 
     /// The new integrity table, for a blob table that ends at `end`; nothing when there was none.
@@ -630,6 +816,13 @@ type HashPlaces = HashMap<NodeId, Vec<HashPlace>>;
 enum HashPlace {
     Known(BlobHash),
     Job(usize),
+}
+
+/// An entry that stays for its place only.
+fn unreferenced(entry: &EntryRaw) -> EntryRaw {
+    let header = entry.header();
+    let flags = header.flags - ResourceFlags::METADATA;
+    EntryRaw { resource: ResourceHeader { flags, ..header }.into(), references: U32::new(0), ..*entry }
 }
 
 fn reference_count(count: u64) -> U32 {

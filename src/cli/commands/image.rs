@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Commands about image files.
 
+use std::path::PathBuf;
+
 use super::super::target::{Images, Target};
 use super::super::values::Values;
 use super::Found;
 use crate::base::{Error, ErrorClass, Result};
 use crate::image::Environment;
-use crate::imaging::{self, Selection};
+use crate::imaging::{self, Compress, ExportRequest, Selection, SetRequest, Work};
+use crate::wim::{ImageText, Wim};
 
 /// `image info`.
 pub(crate) fn info(_environment: &Environment, values: &Values) -> Result<Found> {
-    let target = Target::new("file", values, values)?.ok_or_else(no_file)?;
-    let selection = match target.images {
-        Images::Unsaid | Images::All => Selection::All,
-        Images::Index(index) => Selection::Index(index),
-        Images::Name(name) => Selection::Name(name),
-    };
-    Ok(Box::new(imaging::info(&target.file, &selection)?))
+    let (file, selection) = target(values)?;
+    Ok(Box::new(imaging::info(&file, &selection)?))
 }
 
 /// `image verify`.
@@ -24,6 +22,130 @@ pub(crate) fn verify(environment: &Environment, values: &Values) -> Result<Found
     let file = values.path("file")?.ok_or_else(no_file)?;
     let Environment { pool, progress, cancel, .. } = environment;
     Ok(Box::new(imaging::verify(&file, pool, &**progress, cancel)?))
+}
+
+/// The file and the selection that `FILE[:INDEX]`, `index` and `name` say.
+fn target(values: &Values) -> Result<(PathBuf, Selection)> {
+    let target = Target::new("file", values, values)?.ok_or_else(no_file)?;
+    Ok((target.file, selection(target.images)))
+}
+
+fn selection(images: Images) -> Selection {
+    match images {
+        Images::Unsaid | Images::All => Selection::All,
+        Images::Index(index) => Selection::Index(index),
+        Images::Name(name) => Selection::Name(name),
+    }
+}
+
+fn work(environment: &Environment) -> Work<'_> {
+    let Environment { pool, progress, cancel, clock, .. } = environment;
+    Work { pool, progress: &**progress, cancel, clock: &**clock }
+}
+
+/// `image list`.
+pub(crate) fn list(environment: &Environment, values: &Values) -> Result<Found> {
+    let (file, selection) = target(values)?;
+    Ok(Box::new(imaging::list(&file, &selection, &environment.cancel)?))
+}
+
+/// `image export`.
+pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found> {
+    let mut selectors = Values::default();
+    for (from, to) in [("index", "index"), ("source_name", "name")] {
+        if let Some(value) = values.first(from) {
+            selectors.push(to, value);
+        }
+    }
+    let target = Target::new("file", values, &selectors)?.ok_or_else(no_file)?;
+    let all = values.has("all");
+    if all && !matches!(target.images, Images::Unsaid | Images::All) {
+        return Err(Error::new(ErrorClass::Usage, "both one image and all of them were asked for"));
+    }
+    if let Some(pattern) = values.first("swm_file") {
+        tracing::info!("the parts that {} means are looked for beside the first", pattern.to_string_lossy());
+    }
+    if values.has("wim_boot") {
+        return Err(Error::new(ErrorClass::Unsupported, "WIMBoot images are not written")
+            .with_hint("Windows 10 and later do not use them; leave the option out"));
+    }
+    let wim = Wim::open(&target.file)?;
+    if target.images == Images::Unsaid && !all && wim.image_count() > 1 {
+        return Err(Error::new(
+            ErrorClass::Usage,
+            format!("{} holds {} images, and none was chosen", target.file.display(), wim.image_count()),
+        )
+        .with_hint(format!(
+            "choose one: {0}:1 or /SourceIndex:1; or all of them: {0}:all or /All",
+            target.file.display()
+        )));
+    }
+    let compress = values.text("compress")?.map(|word| match word.to_ascii_lowercase().as_str() {
+        "none" => Compress::None,
+        "fast" => Compress::Fast,
+        "recovery" => Compress::Recovery,
+        _ => Compress::Max,
+    });
+    let request = ExportRequest {
+        source: target.file,
+        images: selection(target.images),
+        destination: values.path("destination")?.ok_or_else(no_file)?,
+        name: values.text("name")?.map(str::to_owned),
+        compress,
+        bootable: values.has("bootable"),
+        check_integrity: values.has("check"),
+    };
+    Ok(Box::new(imaging::export(&request, &work(environment))?))
+}
+
+/// `image optimize`.
+pub(crate) fn optimize(environment: &Environment, values: &Values) -> Result<Found> {
+    let file = values.path("file")?.ok_or_else(no_file)?;
+    Ok(Box::new(imaging::optimize(&file, &work(environment))?))
+}
+
+/// `image delete`.
+pub(crate) fn delete(environment: &Environment, values: &Values) -> Result<Found> {
+    let (file, selection) = target(values)?;
+    Ok(Box::new(imaging::delete(&file, &selection, values.has("check"), &work(environment))?))
+}
+
+/// `image split`.
+pub(crate) fn split(environment: &Environment, values: &Values) -> Result<Found> {
+    let file = values.path("file")?.ok_or_else(no_file)?;
+    let first = values.path("swm_file")?.ok_or_else(no_file)?;
+    let megabytes = values.number("file_size")?.unwrap_or(0);
+    Ok(Box::new(imaging::split(&file, &first, megabytes, values.has("check"), &work(environment))?))
+}
+
+/// `image set`. Here `name` is what the image is to be called.
+pub(crate) fn set(environment: &Environment, values: &Values) -> Result<Found> {
+    let mut selectors = Values::default();
+    if let Some(index) = values.first("index") {
+        selectors.push("index", index);
+    }
+    let target = Target::new("file", values, &selectors)?.ok_or_else(no_file)?;
+    let text = |id: &str| Ok::<_, Error>(values.text(id)?.map(str::to_owned));
+    let boot = match (values.has("bootable"), values.has("not_bootable")) {
+        (true, true) => {
+            return Err(Error::new(ErrorClass::Usage, "both --boot and --no-boot were given"));
+        }
+        (true, false) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    };
+    let request = SetRequest {
+        text: ImageText {
+            name: text("name")?,
+            description: text("description")?,
+            flags: text("flags")?,
+            display_name: text("display_name")?,
+            display_description: text("display_description")?,
+        },
+        boot,
+    };
+    let selection = selection(target.images);
+    Ok(Box::new(imaging::set(&target.file, &selection, &request, &work(environment))?))
 }
 
 fn no_file() -> Error {

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The commands on whole image files, in both languages.
+
+mod cli_support;
+
+use cli_support::{BANNER, Place, SUCCESS};
+use std::process::Command;
+
+fn verified(place: &Place, name: &str) {
+    let output = Command::new("wimlib-imagex").arg("verify").arg(place.path(name)).output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn exported_in_both_languages() {
+    let place = Place::new();
+    let Some(_) = place.wim("two.wim", &["First", "Second"]) else { return };
+    let said = place
+        .dism("/Export-Image /SourceImageFile:two.wim /SourceIndex:2 /DestinationImageFile:one.esd /Compress:recovery /Quiet")
+        .run()
+        .status(0);
+    assert_eq!((said.stdout.as_str(), said.stderr.as_str()), ("", ""));
+    verified(&place, "one.esd");
+    let line = "/Export-Image /SourceImageFile:two.wim /SourceName:first /DestinationImageFile:one.esd \
+                /DestinationName:Third /Compress:max /CheckIntegrity /English";
+    let said = place.dism(line).run().status(0).stdout;
+    assert!(said.starts_with(BANNER) && said.ends_with(SUCCESS), "{said}");
+    verified(&place, "one.esd");
+    let json = place.transom("--json image info one.esd").run().status(0).json();
+    let report = &json["results"][0]["report"];
+    assert_eq!((&report["solid"], &report["compression"]), (&true.into(), &"lzms".into()));
+    let names: Vec<&str> =
+        report["images"].as_array().unwrap().iter().map(|image| image["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Second", "Third"]);
+
+    let json =
+        place.transom("--json image export two.wim:all all.wim --compress fast").run().status(0).json();
+    let report = &json["results"][0]["report"];
+    assert_eq!((&report["created"], &report["images"]), (&true.into(), &serde_json::json!([1, 2])));
+    verified(&place, "all.wim");
+
+    let cases = [
+        ("image export two.wim:1 two.wim", 87),
+        ("image export two.wim x.wim", 87),
+        ("image export two.wim:1 all.wim", 1),
+        ("image export two.wim:1 x.wim --compress recovery", 87),
+        ("image export two.wim:all x.wim --name same", 87),
+        ("image export two.wim:1 x.wim --wimboot", 50),
+        ("image export none.wim:1 x.wim", 2),
+        ("image split one.esd x.swm --size 1", 50),
+        ("image delete two.wim", 87),
+        ("image set two.wim:1", 87),
+        ("image set two.wim:1 --name SECOND", 1),
+    ];
+    for (line, status) in cases {
+        let ran = place.transom(line).run().status(status);
+        assert!(ran.stderr.contains("\nhint: "), "{ran:#?}");
+    }
+    assert!(!place.path("x.wim").exists() && !place.path("x.swm").exists());
+}
+
+#[test]
+fn reproducible_files_are_the_same() {
+    let place = Place::new();
+    let Some(_) = place.wim("two.wim", &["First", "Second"]) else { return };
+    for (name, threads) in [("a.wim", 1), ("b.wim", 2)] {
+        let line =
+            format!("--reproducible --threads {threads} image export two.wim:all {name} --compress fast");
+        place.transom(&line).run().status(0);
+    }
+    let read = |name: &str| std::fs::read(place.path(name)).unwrap();
+    assert!(read("a.wim") == read("b.wim"));
+}
+
+#[test]
+fn listed_deleted_set_and_optimized() {
+    let place = Place::new();
+    let Some(wim) = place.wim("two.wim", &["First", "Second"]) else { return };
+    let list = "\\data\\\n\\data\\noise.bin\n\\readme.txt\n";
+    place.transom("image list two.wim:2").run().status(0).stdout(list).stderr("");
+    place
+        .dism("/List-Image /ImageFile:two.wim /Name:second")
+        .run()
+        .status(0)
+        .stdout(&format!("{BANNER}{list}\n{SUCCESS}"));
+    place.transom("--quiet image set two.wim:2 --name Zwei --description zweites --boot").run().status(0);
+    verified(&place, "two.wim");
+    place.dism("/Delete-Image /ImageFile:two.wim /Index:1 /CheckIntegrity").run().status(0);
+    verified(&place, "two.wim");
+    let json = place.transom("--json image info two.wim").run().status(0).json();
+    let report = &json["results"][0]["report"];
+    assert_eq!((&report["image_count"], &report["boot_index"]), (&1.into(), &1.into()));
+    assert_eq!(report["images"][0]["name"], "Zwei");
+    assert_eq!(report["images"][0]["description"], "zweites");
+    let before = std::fs::metadata(&wim).unwrap().len();
+    let json = place.transom("--json image optimize two.wim").run().status(0).json();
+    let after = std::fs::metadata(&wim).unwrap().len();
+    assert_eq!(json["results"][0]["report"]["reclaimed"].as_u64(), Some(before - after));
+    assert!(after < before);
+    verified(&place, "two.wim");
+    place.transom("image delete two.wim:1").run().status(87);
+}
+
+#[test]
+fn split_into_parts_and_joined_again() {
+    let place = Place::new();
+    let Some(_) = place.wim("two.wim", &["First", "Second"]) else { return };
+    let grown = place.path("tree-First/more.bin");
+    std::fs::write(&grown, std::fs::read(place.path("tree-First/data/noise.bin")).unwrap().repeat(30))
+        .unwrap();
+    let captured = Command::new("wimlib-imagex")
+        .args(["capture", "--compress=none"])
+        .args([place.path("tree-First"), place.path("long.wim")])
+        .output()
+        .unwrap();
+    assert!(captured.status.success());
+    place.dism("/Split-Image /ImageFile:long.wim /SWMFile:long.swm /FileSize:1").run().status(0);
+    assert!(place.path("long2.swm").exists());
+    place.transom("image split long.wim long.swm --size 1").run().status(80);
+    place.transom("--quiet image export long.swm:1 joined.wim").run().status(0);
+    verified(&place, "joined.wim");
+    std::fs::remove_file(place.path("long2.swm")).unwrap();
+    let ran = place.transom("image export long.swm:1 again.wim").run().status(2);
+    assert!(ran.stderr.contains("long2.swm"), "{ran:#?}");
+}
