@@ -10,7 +10,7 @@ use crate::Effort;
 const TEST: &str = "random_sequences_equal_the_model_and_every_prefix_replays";
 
 pub(crate) fn run(effort: Effort) -> Result<String> {
-    let cases = effort.choose("24", "3000");
+    let cases = effort.choose("24", "1000");
     let program = std::env::current_exe()?;
     // <target>/<profile>/deps/<this>: the test is built by the profile that built this.
     let profile = program.ancestors().nth(2).and_then(|path| path.file_name()).context("no profile")?;

@@ -25,7 +25,7 @@ const SEED: u64 = 20_261_120;
 
 pub(crate) fn run(effort: Effort) -> Result<String> {
     let cases: u64 = effort.choose(2_000, 200_000);
-    let limit: u64 = effort.choose(12, 600);
+    let limit: u64 = effort.choose(12, 180);
     let program = std::env::current_exe()?;
     let mut done = Vec::new();
     for parser in parsers::ALL {
