@@ -219,8 +219,9 @@ impl Model {
         }
         self.check_not_below(id, to)?;
         let fits = |short: &WinName| {
+            // `LongName.txt` is an 8.3 name itself: Windows makes no short name for it.
             let made_for = |name: &WinName| {
-                name.to_string().to_lowercase().starts_with("longna") && name.units().len() > 8
+                name.to_string().to_lowercase().starts_with("longna") && name.units().len() > 12
             };
             same(old_name.units(), new.units())
                 || (short.to_string() == "LONGNA~1.TXT" && made_for(new) && !new.to_string().contains('~'))
@@ -936,4 +937,15 @@ proptest! {
     ) {
         run(&ops);
     }
+}
+
+/// A name that is an 8.3 name already keeps no short name of another when it takes its place.
+#[test]
+fn a_short_name_does_not_follow_to_a_name_that_needs_none() {
+    run(&[
+        Op::Create { directory: 0, name: 6, is_directory: false },
+        Op::ShortName { entry: 45, which: 1 },
+        Op::Link { file: 0, directory: 1, name: 6 },
+        Op::Rename { entry: 48, directory: 4, name: 4, over: true },
+    ]);
 }
