@@ -918,9 +918,12 @@ fn run(ops: &[Op]) {
     check_prefix(&base, directory.path(), *length, dump);
 }
 
-/// `TRANSOM_CASES` asks for more, as `./x soak` does.
+/// A few in a test run; `PROPTEST_CASES` asks for more, as `./x soak` does.
 fn cases() -> u32 {
-    std::env::var("TRANSOM_CASES").ok().and_then(|count| count.parse().ok()).unwrap_or(32)
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default().cases,
+        None => 32,
+    }
 }
 
 proptest! {
