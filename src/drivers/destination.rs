@@ -58,11 +58,12 @@ fn outside(dirid: u32, is_64_bit: bool) -> Option<Directory> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::base::Version;
 
-    fn windows(arch: Arch) -> WindowsInfo {
+    /// Windows 10 of build 14393 in the usual directory, for the tests of this room.
+    pub(in crate::drivers) fn windows(arch: Arch) -> WindowsInfo {
         WindowsInfo {
             directory: WinPath::root().join("Windows"),
             arch,

@@ -153,22 +153,13 @@ pub(super) fn lock_down(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Arch, Version};
+    use crate::base::Arch;
+    use crate::drivers::destination::tests::windows;
     use crate::inf::Configuration;
 
     #[test]
     fn places_and_keys() {
-        let windows = WindowsInfo {
-            directory: WinPath::root().join("WINDOWS"),
-            arch: Arch::Amd64,
-            version: Version::new(10, 0, 14393, 0),
-            edition: None,
-            installation_type: None,
-            product_type: 1,
-            suite_mask: 0,
-            language: 0x409,
-            is_winpe: false,
-        };
+        let windows = WindowsInfo { directory: WinPath::root().join("WINDOWS"), ..windows(Arch::Amd64) };
         let file = |dirid, subdir: &str, target: &str, source: &str| CopyFile {
             dirid,
             subdir: subdir.into(),
@@ -215,17 +206,7 @@ mod tests {
 
     #[test]
     fn a_target_cannot_leave_its_directory() {
-        let windows = WindowsInfo {
-            directory: WinPath::root().join("Windows"),
-            arch: Arch::Amd64,
-            version: Version::new(10, 0, 14393, 0),
-            edition: None,
-            installation_type: None,
-            product_type: 1,
-            suite_mask: 0,
-            language: 0x409,
-            is_winpe: false,
-        };
+        let windows = windows(Arch::Amd64);
         let file =
             CopyFile { dirid: 12, subdir: "..\\config".into(), target: "SAM".into(), ..CopyFile::default() };
         assert!(placement("a.inf", &file, &windows).is_err());

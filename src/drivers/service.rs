@@ -306,7 +306,8 @@ fn with_tag(order: &[u8], tag: u32) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Arch, Version};
+    use crate::base::Arch;
+    use crate::drivers::destination::tests::windows;
 
     fn order(tags: impl IntoIterator<Item = u32>) -> Vec<u8> {
         let tags: Vec<u32> = tags.into_iter().collect();
@@ -329,17 +330,7 @@ mod tests {
 
     #[test]
     fn image_paths() {
-        let windows = WindowsInfo {
-            directory: WinPath::root().join("Windows"),
-            arch: Arch::Amd64,
-            version: Version::new(10, 0, 14393, 0),
-            edition: None,
-            installation_type: None,
-            product_type: 1,
-            suite_mask: 0,
-            language: 0x409,
-            is_winpe: false,
-        };
+        let windows = windows(Arch::Amd64);
         let writer =
             ServiceWriter { windows: &windows, published: PublishedName(7), store_name: "x.inf_amd64_00" };
         let path = |dirid, rest: &str, service_type, start_type| {
