@@ -238,7 +238,8 @@ fn mark_modules(tokens: &mut [Token]) {
                 }
             }
             "}" => {
-                depth -= 1;
+                // The scripts are read too, and they are no Rust: their braces need not pair.
+                depth = usize::saturating_sub(depth, 1);
                 if modules.last() == Some(&depth) {
                     modules.pop();
                 }
