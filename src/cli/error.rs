@@ -133,7 +133,7 @@ fn refer(to: &str) -> String {
 impl CommandLineError {
     /// An option that nobody knows, and what it may have been meant to be.
     pub(crate) fn unknown(name: &str) -> Self {
-        let commands = table::COMMANDS.iter().flat_map(|command| command.dism.iter().copied());
+        let commands = table::commands().flat_map(|command| command.dism.iter().copied());
         Self::UnknownOption {
             name: name.to_owned(),
             nearest: nearest(name, commands.chain(table::option_names())),

@@ -4,7 +4,7 @@
 //! Layout: names two blanks in, padded to column 26, `- `, text wrapped at 80 with a hanging
 //! indent of 28; a name too long for its column is followed by ` - ` directly.
 
-use super::table::{Argument, COMMANDS, Command, GLOBALS, Kind, Native, Occurs, Scope};
+use super::table::{self, Argument, Command, GLOBALS, Kind, Native, Occurs, Scope};
 use crate::report::{Page, Style, banner};
 
 const TEXT_COLUMN: usize = 28;
@@ -31,7 +31,7 @@ pub(crate) fn overview() -> String {
         entry(&mut page, &format!("/{}", argument.dism_name()), argument.help);
     }
     page.blank();
-    let planned = COMMANDS.iter().filter(|command| !command.is_built()).count();
+    let planned = table::commands().filter(|command| !command.is_built()).count();
     page.line(format_args!("{planned} more commands of DISM are known but not built yet."));
     page.blank();
     page.line("For more information about a command or an option, write /? behind it.");
@@ -39,7 +39,7 @@ pub(crate) fn overview() -> String {
     page.line("  Examples:");
     // Longer ones stand in the help of their command.
     let fits = |example: &str| !example.is_empty() && example.len() + "    DISM.exe ".len() <= RIGHT_MARGIN;
-    for command in COMMANDS.iter().filter(|command| fits(command.dism_example)) {
+    for command in table::commands().filter(|command| fits(command.dism_example)) {
         page.line(format_args!("    DISM.exe {}", command.dism_example));
     }
     closed(page)
@@ -117,7 +117,7 @@ fn closed(mut page: Page) -> String {
 fn commands(page: &mut Page, heading: &str, scope: Scope) {
     page.line(heading);
     page.blank();
-    for command in COMMANDS {
+    for command in table::commands() {
         if command.is_built() && command.scope == scope && !command.dism.is_empty() {
             entry(page, &format!("/{}", command.name()), command.summary);
         }
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_topic_fits_the_width_and_names_an_example() {
-        for row in COMMANDS.iter().filter(|row| !row.dism.is_empty()) {
+        for row in table::commands().filter(|row| !row.dism.is_empty()) {
             let text = command(row);
             assert!(text.contains(row.summary.split(' ').next().unwrap()));
             assert_eq!(text.contains("Example:"), row.is_built());

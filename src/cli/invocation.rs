@@ -3,7 +3,7 @@
 
 use super::commands::Action;
 use super::error::CommandLineError;
-use super::table::{self, Argument, Command, Kind, Occurs, Scope};
+use super::table::{Argument, Command, Kind, Occurs, Scope};
 use super::values::Values;
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::Language;
@@ -82,7 +82,7 @@ impl Invocation {
                 ErrorClass::Unsupported,
                 format!("The /{} command is known, but transom does not do it yet.", command.name()),
             )
-            .with_hint(format!("what it does so far: {}", built_names())));
+            .with_hint("dism /? lists what it does so far"));
         }
         if command.scope == Scope::Servicing && !has_image {
             let (message, example) = match self.language {
@@ -112,11 +112,6 @@ impl Invocation {
     pub(crate) fn changes(&self) -> bool {
         self.steps.iter().any(|step| matches!(step.command.action, Action::Change(_)))
     }
-}
-
-fn built_names() -> String {
-    let names = table::COMMANDS.iter().filter(|command| command.is_built() && !command.dism.is_empty());
-    names.map(|command| format!("/{}", command.name())).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether every argument that a command needs is there; gives the first that is missing.

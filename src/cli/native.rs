@@ -8,7 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, ValueHint};
 
 use super::invocation::{Invocation, Step, Understood, check_kind};
-use super::table::{Argument, COMMANDS, Command, GLOBALS, Kind, Native, Occurs, Scope};
+use super::table::{self, Argument, Command, GLOBALS, Kind, Native, Occurs, Scope};
 use super::values::Values;
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::Language;
@@ -36,7 +36,7 @@ pub(crate) fn command() -> clap::Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .args(GLOBALS.iter().map(global_argument));
-    for row in COMMANDS.iter().filter(|row| row.is_built()) {
+    for row in table::commands().filter(|row| row.is_built()) {
         let mut words = row.native.split(' ');
         let (first, second) = (words.next().unwrap_or_default(), words.next());
         root = match second {
@@ -184,8 +184,7 @@ fn step(matches: &ArgMatches, globals: &mut Values) -> Result<Step> {
         native.push_str(word);
         matches = inner;
     }
-    let command = COMMANDS
-        .iter()
+    let command = table::commands()
         .find(|command| command.is_built() && command.native == native)
         .ok_or_else(|| Error::new(ErrorClass::Internal, format!("{native} is not in the table")))?;
     let mut values = Values::default();

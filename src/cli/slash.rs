@@ -94,7 +94,7 @@ fn help_topic(tokens: &[Token]) -> Result<Option<String>> {
 }
 
 fn any_argument(name: &str) -> Option<&'static Argument> {
-    table::COMMANDS.iter().find_map(|command| table::argument(command.arguments, name))
+    table::commands().find_map(|command| table::argument(command.arguments, name))
 }
 
 /// One command (or several that combine) with its options; global options join the others.

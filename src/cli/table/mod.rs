@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! The one table of commands.
+//!
+//! A row is all there is to say about a command: its names in both languages, its arguments, its
+//! help and what runs it. Both fronts, help, errors, completions and man pages are made from it.
+//! A command that is known but not built yet is a row with [`Action::Planned`]; building it means
+//! filling in that row. There is one file of rows for each area; [`AREAS`] puts them together.
+
+mod applying;
+mod apps;
+mod associations;
+mod capabilities;
+mod capturing;
+mod drivers;
+mod edition;
+mod features;
+mod full_flash;
+mod globals;
+mod imaging;
+mod installer;
+mod international;
+mod mounting;
+mod packages;
+mod provisioning;
+mod registry;
+mod tools;
+mod unattend;
+mod uninstall;
+mod wim_boot;
+mod winpe;
+
+pub(crate) use self::globals::GLOBALS;
+use super::commands::Action;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Takes no value.
+    Flag,
+    /// Any text.
+    Text,
+    /// A path on this machine.
+    Path,
+    /// A decimal number.
+    Number,
+    /// The number of an image, or `all`.
+    Index,
+    /// One of these words, in any case.
+    Choice(&'static [&'static str]),
+}
+
+/// How an argument is written in our own language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Native {
+    /// `--word`.
+    Option(&'static str),
+    /// By its position.
+    Position,
+    /// Everything that follows.
+    Rest,
+}
+
+/// How often an argument may or must stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occurs {
+    /// At most once.
+    Optional,
+    /// Exactly once.
+    Required,
+    /// Once or several times; the order is kept.
+    Repeated,
+}
+
+/// One argument of a command, or a global option.
+#[derive(Debug)]
+pub(crate) struct Argument {
+    /// Names the value for the program.
+    pub(crate) id: &'static str,
+    /// DISM's names; the first is the one shown.
+    pub(crate) dism: &'static [&'static str],
+    /// The form in our own language.
+    pub(crate) native: Native,
+    /// What stands for the value in help.
+    pub(crate) value_name: &'static str,
+    /// What the value must be.
+    pub(crate) kind: Kind,
+    /// How often it may stand.
+    pub(crate) occurs: Occurs,
+    /// One sentence.
+    pub(crate) help: &'static str,
+}
+
+/// What a command works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Files; `/Image` makes no sense.
+    Imaging,
+    /// An opened image.
+    Servicing,
+    /// Neither: the tool itself.
+    Tool,
+}
+
+/// One command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// DISM's names; the first is the one shown. None for commands that only we have.
+    pub(crate) dism: &'static [&'static str],
+    /// The words of our own language.
+    pub(crate) native: &'static str,
+    /// What it works on.
+    pub(crate) scope: Scope,
+    /// The argument that `/Command:value` fills.
+    pub(crate) shorthand: Option<&'static str>,
+    /// Whether DISM allows it beside another such command.
+    pub(crate) combines: bool,
+    /// What it takes.
+    pub(crate) arguments: &'static [Argument],
+    /// One line.
+    pub(crate) summary: &'static str,
+    /// A real example in DISM's language.
+    pub(crate) dism_example: &'static str,
+    /// A real example in ours.
+    pub(crate) native_example: &'static str,
+    /// What runs it.
+    pub(crate) action: Action,
+}
+
+impl Command {
+    /// Whether there is something that runs it.
+    pub(crate) fn is_built(&self) -> bool {
+        !matches!(self.action, Action::Planned)
+    }
+
+    /// How errors name it: DISM's name where it has one.
+    pub(crate) fn name(&self) -> &'static str {
+        self.dism.first().copied().unwrap_or(self.native)
+    }
+
+    /// The argument of this id.
+    pub(crate) fn argument(&self, id: &str) -> Option<&'static Argument> {
+        self.arguments.iter().find(|argument| argument.id == id)
+    }
+}
+
+impl Argument {
+    /// How DISM's language names it.
+    pub(crate) fn dism_name(&self) -> &'static str {
+        self.dism.first().copied().unwrap_or(self.id)
+    }
+}
+
+/// The command of a DISM name in any case, without its slash.
+pub(crate) fn command(dism_name: &str) -> Option<&'static Command> {
+    commands().find(|command| command.dism.iter().any(|name| name.eq_ignore_ascii_case(dism_name)))
+}
+
+/// The argument of a DISM name in any case, without its slash.
+pub(crate) fn argument(arguments: &'static [Argument], dism_name: &str) -> Option<&'static Argument> {
+    arguments.iter().find(|argument| argument.dism.iter().any(|name| name.eq_ignore_ascii_case(dism_name)))
+}
+
+/// Whether any command, built or not, has an option of this DISM name.
+pub(crate) fn is_known_option(dism_name: &str) -> bool {
+    PLANNED_OPTIONS.iter().any(|name| name.eq_ignore_ascii_case(dism_name))
+        || argument(GLOBALS, dism_name).is_some()
+        || commands().any(|command| argument(command.arguments, dism_name).is_some())
+}
+
+const fn option(
+    id: &'static str,
+    dism: &'static [&'static str],
+    native: &'static str,
+    (kind, value_name): (Kind, &'static str),
+    help: &'static str,
+) -> Argument {
+    Argument { id, dism, native: Native::Option(native), value_name, kind, occurs: Occurs::Optional, help }
+}
+
+const fn flag(
+    id: &'static str,
+    dism: &'static [&'static str],
+    native: &'static str,
+    help: &'static str,
+) -> Argument {
+    option(id, dism, native, (Kind::Flag, ""), help)
+}
+
+const IMAGE_FILE: Argument = Argument {
+    id: "file",
+    dism: &["ImageFile", "WimFile"],
+    native: Native::Position,
+    value_name: "FILE[:INDEX]",
+    kind: Kind::Path,
+    occurs: Occurs::Required,
+    help: "The image file; the part behind the last colon names one image of it.",
+};
+
+const INDEX: Argument =
+    option("index", &["Index"], "index", (Kind::Index, "N"), "The number of the image, from 1, or `all`.");
+
+const NAME: Argument =
+    option("name", &["Name"], "name", (Kind::Text, "NAME"), "The name of the image, instead of its number.");
+
+/// A command that only we have.
+const fn own(
+    native: &'static str,
+    scope: Scope,
+    arguments: &'static [Argument],
+    summary: &'static str,
+    native_example: &'static str,
+    action: Action,
+) -> Command {
+    Command {
+        dism: &[],
+        native,
+        scope,
+        shorthand: None,
+        combines: false,
+        arguments,
+        summary,
+        dism_example: "",
+        native_example,
+        action,
+    }
+}
+
+const CHECK_INTEGRITY: Argument = flag(
+    "check",
+    &["CheckIntegrity"],
+    "check",
+    "Verifies the file first; a new file gets an integrity table.",
+);
+
+/// The rows of every area, in the order in which help shows them.
+static AREAS: &[&[Command]] = &[
+    imaging::COMMANDS,
+    capturing::COMMANDS,
+    applying::COMMANDS,
+    full_flash::COMMANDS,
+    mounting::COMMANDS,
+    wim_boot::COMMANDS,
+    drivers::COMMANDS,
+    registry::COMMANDS,
+    packages::COMMANDS,
+    features::COMMANDS,
+    capabilities::COMMANDS,
+    apps::COMMANDS,
+    provisioning::COMMANDS,
+    installer::COMMANDS,
+    international::COMMANDS,
+    edition::COMMANDS,
+    winpe::COMMANDS,
+    unattend::COMMANDS,
+    associations::COMMANDS,
+    uninstall::COMMANDS,
+    tools::COMMANDS,
+];
+
+/// Every command.
+pub(crate) fn commands() -> impl Iterator<Item = &'static Command> + Clone {
+    AREAS.iter().copied().flatten()
+}
+
+const fn planned(dism: &'static [&'static str], scope: Scope, combines: bool) -> Command {
+    Command {
+        dism,
+        native: "",
+        scope,
+        shorthand: None,
+        combines,
+        arguments: &[],
+        summary: "Not built yet.",
+        dism_example: "",
+        native_example: "",
+        action: Action::Planned,
+    }
+}
+
+const fn imaging(dism: &'static [&'static str]) -> Command {
+    planned(dism, Scope::Imaging, false)
+}
+
+const fn servicing(dism: &'static [&'static str]) -> Command {
+    planned(dism, Scope::Servicing, false)
+}
+
+/// International settings may be combined in one run.
+const fn international(dism: &'static [&'static str]) -> Command {
+    planned(dism, Scope::Servicing, true)
+}
+
+/// Options of the planned commands; each moves into its command's row when that is built.
+static PLANNED_OPTIONS: &[&str] = &[
+    "AcceptEula",
+    "All",
+    "AnalyzeComponentStore",
+    "Append",
+    "ApplyDir",
+    "ApplyDrive",
+    "Boot",
+    "Bootable",
+    "CapabilityName",
+    "CaptureDir",
+    "CaptureDrive",
+    "CatalogPath",
+    "CheckHealth",
+    "CheckIntegrity",
+    "Commit",
+    "Compact",
+    "Compress",
+    "ConfigFile",
+    "ConfirmTrustedFile",
+    "CustomDataImage",
+    "CustomDataPath",
+    "DataSourceID",
+    "Defer",
+    "DependencyPackagePath",
+    "Description",
+    "Destination",
+    "DestinationImageFile",
+    "DestinationName",
+    "Discard",
+    "Distribution",
+    "EA",
+    "FeatureName",
+    "FileSize",
+    "FolderPath",
+    "GetEula",
+    "HideSP",
+    "IgnoreCheck",
+    "ImagePath",
+    "LicenseFile",
+    "LicensePath",
+    "LimitAccess",
+    "MountDir",
+    "NonRemovable",
+    "NoRpFix",
+    "Optimize",
+    "OptionalPackagePath",
+    "PackageFamily",
+    "PackageName",
+    "PackagePath",
+    "PartitionNumber",
+    "PatchCode",
+    "PatchLocation",
+    "Path",
+    "PlatformIds",
+    "PreventPending",
+    "ProductCode",
+    "ProductKey",
+    "ReadOnly",
+    "Region",
+    "Remove",
+    "ResetBase",
+    "RestoreHealth",
+    "RevertPendingActions",
+    "ScanHealth",
+    "SFUFile",
+    "SingleInstance",
+    "SkipLicense",
+    "SkipPlatformCheck",
+    "Source",
+    "SourceImageFile",
+    "SourceIndex",
+    "SourceName",
+    "SPSuperseded",
+    "StartComponentCleanup",
+    "State",
+    "StubPackageOption",
+    "SupportEa",
+    "SupportPath",
+    "SWMFile",
+    "Target",
+    "Value",
+    "Verify",
+    "WIMBoot",
+];
+
+/// Every DISM name that an option may have, for suggestions.
+pub(crate) fn option_names() -> impl Iterator<Item = &'static str> + Clone {
+    let rows = GLOBALS.iter().chain(commands().flat_map(|command| command.arguments));
+    rows.filter_map(|argument| argument.dism.first().copied()).chain(PLANNED_OPTIONS.iter().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_is_unique() {
+        let mut dism = HashSet::new();
+        let mut native = HashSet::new();
+        for command in commands() {
+            for name in command.dism {
+                assert!(dism.insert(name.to_ascii_lowercase()), "{name} twice");
+                assert!(!is_known_option(name), "{name} is an option too");
+            }
+            assert!(!command.is_built() || native.insert(command.native), "{} twice", command.native);
+            for arguments in [command.arguments, GLOBALS] {
+                let mut names = HashSet::new();
+                for argument in arguments {
+                    assert!(names.insert(argument.id.to_owned()), "{} twice", argument.id);
+                    for name in argument.dism {
+                        assert!(names.insert(format!("/{}", name.to_ascii_lowercase())), "{name} twice");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn built_rows_are_complete() {
+        for command in commands().filter(|command| command.is_built()) {
+            assert!(!command.native.is_empty());
+            assert!(command.summary.ends_with('.') && command.summary.len() <= 100, "{}", command.native);
+            assert!(command.native_example.contains(command.native), "{}", command.native);
+            assert_eq!(command.dism.is_empty(), command.dism_example.is_empty(), "{}", command.native);
+            for argument in command.arguments.iter().chain(GLOBALS) {
+                assert!(argument.help.ends_with('.'), "{}", argument.id);
+                assert_eq!(argument.kind == Kind::Flag, argument.value_name.is_empty(), "{}", argument.id);
+            }
+            if let Some(shorthand) = command.shorthand {
+                assert!(command.argument(shorthand).is_some(), "{}", command.native);
+            }
+        }
+    }
+
+    #[test]
+    fn names_in_any_case() {
+        assert_eq!(command("get-WIMINFO").map(Command::name), Some("Get-ImageInfo"));
+        assert!(command("Get-Driver").is_none());
+        assert!(
+            is_known_option("applydrive") && is_known_option("ImageFile") && !is_known_option("DriverName")
+        );
+    }
+}

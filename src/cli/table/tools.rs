@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+//! About the tool itself, and what a run changed.
+
+use super::super::commands::{self, Action};
+use super::{Argument, Command, Kind, Native, Occurs, Scope, flag};
+
+pub(super) static COMMANDS: &[Command] = &[
+    Command {
+        dism: &[],
+        native: "diff",
+        scope: Scope::Servicing,
+        shorthand: None,
+        combines: false,
+        arguments: &[flag("summary", &["Summary"], "summary", "Prints counts only.")],
+        summary: "Tells what the commands before it, joined by --then, changed in files and registry.",
+        dism_example: "",
+        native_example: "--image install.wim:1 --dry-run driver add netkvm.inf --then diff --summary",
+        action: Action::Read(commands::difference::difference),
+    },
+    Command {
+        dism: &[],
+        native: "parse",
+        scope: Scope::Tool,
+        shorthand: None,
+        combines: false,
+        arguments: &[Argument {
+            id: "arguments",
+            dism: &[],
+            native: Native::Rest,
+            value_name: "ARGS",
+            kind: Kind::Text,
+            occurs: Occurs::Repeated,
+            help: "The words of a DISM command line.",
+        }],
+        summary: "Prints as JSON how a DISM command line is understood, without running it.",
+        dism_example: "",
+        native_example: "parse -- /Image:install.wim /Index:1 /Get-Drivers",
+        action: Action::Tool(commands::tool::parse),
+    },
+    Command {
+        dism: &[],
+        native: "completions",
+        scope: Scope::Tool,
+        shorthand: None,
+        combines: false,
+        arguments: &[Argument {
+            id: "shell",
+            dism: &[],
+            native: Native::Position,
+            value_name: "SHELL",
+            kind: Kind::Choice(&["bash", "zsh", "fish", "powershell"]),
+            occurs: Occurs::Required,
+            help: "The shell that will read the script.",
+        }],
+        summary: "Prints a script that teaches a shell to complete our commands.",
+        dism_example: "",
+        native_example: "completions bash",
+        action: Action::Tool(commands::tool::completions),
+    },
+    Command {
+        dism: &[],
+        native: "man",
+        scope: Scope::Tool,
+        shorthand: None,
+        combines: false,
+        arguments: &[Argument {
+            id: "directory",
+            dism: &[],
+            native: Native::Position,
+            value_name: "DIR",
+            kind: Kind::Path,
+            occurs: Occurs::Required,
+            help: "The directory that gets the pages; it is made if it does not exist.",
+        }],
+        summary: "Writes one man page for each command.",
+        dism_example: "",
+        native_example: "man /usr/local/share/man/man1",
+        action: Action::Tool(commands::tool::man),
+    },
+];
