@@ -128,11 +128,7 @@ fn progress_as_json_lines() {
     assert_eq!(ran.json()["success"], true);
 
     // The same on a descriptor of the caller's choice: here the standard output.
-    let ran = place
-        .transom("image verify one.wim --progress json --progress-fd 1 --quiet")
-        .run()
-        .status(0)
-        .stderr("");
+    let ran = place.transom("image verify one.wim --progress json=1 --quiet").run().status(0).stderr("");
     assert_eq!(lines(&ran.stdout).last(), events.last());
 }
 

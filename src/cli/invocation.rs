@@ -3,8 +3,9 @@
 
 use super::commands::Action;
 use super::error::CommandLineError;
+use super::settings::progress_wish;
 use super::table::{Argument, Command, Kind, Occurs, Scope};
-use super::values::Values;
+use super::values::{Values, size};
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::Language;
 
@@ -127,6 +128,8 @@ pub(crate) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     let fits = match kind {
         Kind::Flag | Kind::Text | Kind::Path => true,
         Kind::Number => value.parse::<u64>().is_ok(),
+        Kind::Size => size(value).is_some(),
+        Kind::Progress => progress_wish(value).is_some(),
         Kind::Index => {
             value.eq_ignore_ascii_case("all") || value.parse::<u32>().is_ok_and(|number| number > 0)
         }
@@ -137,6 +140,8 @@ pub(crate) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     }
     Err(match kind {
         Kind::Number => "a decimal number".to_owned(),
+        Kind::Size => "a number of bytes, with K, M, G or T behind it for larger units".to_owned(),
+        Kind::Progress => "auto, bar, lines, none, json, or json=FD with an open file descriptor".to_owned(),
         Kind::Index => "the number of an image, counted from 1, or `all`".to_owned(),
         Kind::Choice(words) => format!("one of: {}", words.join(", ")),
         Kind::Flag | Kind::Text | Kind::Path => "a value".to_owned(),

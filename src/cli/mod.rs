@@ -21,6 +21,7 @@ mod table;
 mod target;
 mod token;
 mod values;
+mod variables;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -48,10 +49,18 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = arguments.collect();
     let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
     let language = language(&program, &words);
+    let lenient = language == Language::Dism && !words.is_empty() && system::variables().is_set("lenient");
     let understood = match language {
+        Language::Dism if lenient => slash::parse(&lenient_words(&words)),
         Language::Dism => slash::parse(&words),
         Language::Native => native::parse(&words),
     };
+    let understood = understood.and_then(|understood| match understood {
+        Understood::Run(mut invocation) => {
+            system::variables().complete(&mut invocation).map(|()| Understood::Run(invocation))
+        }
+        text => Ok(text),
+    });
     let status = match understood {
         Ok(Understood::Text(text)) => {
             screen.write(Stream::Data, &text);
@@ -59,10 +68,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Ok(Understood::Run(invocation)) => execute(&invocation, &program, &words, &screen),
         Err(error) => {
-            let is_word = |word: &OsString, name: &str| matches!(token(word), Token::Option { name: found, .. } if found.eq_ignore_ascii_case(name));
-            let json = words.iter().any(|word| is_word(word, "json"));
-            let quiet = words.iter().any(|word| is_word(word, "quiet"));
-            refuse(&error, &screen, language, json, quiet)
+            let asked = |name: &str| has_option(&words, name) || system::variables().is_set(name);
+            refuse(&error, &screen, language, asked("json"), asked("quiet"))
         }
     };
     match screen.take_failure() {
@@ -73,6 +80,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None if status == Code(0) => ExitCode::SUCCESS,
         None => ExitCode::from(status.exit_status()),
     }
+}
+
+/// Whether an option of this name stands among the words.
+fn has_option(words: &[OsString], name: &str) -> bool {
+    words.iter().any(
+        |word| matches!(token(word), Token::Option { name: found, .. } if found.eq_ignore_ascii_case(name)),
+    )
+}
+
+/// The words with `/Lenient` among them.
+fn lenient_words(words: &[OsString]) -> Vec<OsString> {
+    let option = (!has_option(words, "lenient")).then(|| OsString::from("/Lenient"));
+    option.into_iter().chain(words.iter().cloned()).collect()
 }
 
 /// DISM's language if the program is called `dism`, or if the first word is a DISM option; none of
@@ -174,21 +194,19 @@ fn meter(
         ProgressWish::Auto if on_terminal => ProgressMode::Bar,
         ProgressWish::Auto | ProgressWish::Lines => ProgressMode::Lines,
         ProgressWish::Bar => ProgressMode::Bar,
-        ProgressWish::Json => ProgressMode::Json,
+        ProgressWish::Json(_) => ProgressMode::Json,
         ProgressWish::None => ProgressMode::None,
     };
     if settings.quiet && mode != ProgressMode::Json {
         return Ok(Arc::new(NoProgress));
     }
     let meter = Meter::new(Arc::clone(screen), language, mode);
-    match settings.progress_fd.filter(|_| mode == ProgressMode::Json) {
-        None => Ok(Arc::new(meter)),
-        Some(descriptor) => {
-            let path = format!("/dev/fd/{descriptor}");
-            let lines = std::fs::OpenOptions::new().append(true).open(&path);
-            Ok(Arc::new(meter.with_lines(lines.map_err(|error| Error::io(path, &error))?)))
-        }
-    }
+    let ProgressWish::Json(Some(descriptor)) = settings.progress else { return Ok(Arc::new(meter)) };
+    let path = format!("/dev/fd/{descriptor}");
+    let lines = std::fs::OpenOptions::new().append(true).open(&path);
+    Ok(Arc::new(meter.with_lines(lines.map_err(|error| {
+        Error::io(path, &error).with_hint("open it before: transom ... --progress json=3 3>progress.jsonl")
+    })?)))
 }
 
 /// Opens the log; a run without one is warned about and goes on.

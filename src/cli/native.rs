@@ -22,6 +22,9 @@ Several commands joined by --then work on the same images and end in one commit:
 DISM's own language is spoken too, under the name dism or by its first word:
   transom /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse
 
+Every global option can be set by an environment variable too: TRANSOM_LOG_PATH is --log-path,
+TRANSOM_JSON=1 is --json. The command line wins.
+
 Interrupted once (Ctrl-C), a run stops at the next safe point and commits nothing; a second time it
 ends at once. Either way an image holds its old state or its new one, nothing between.
 

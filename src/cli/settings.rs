@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::error::CommandLineError;
-use super::values::Values;
+use super::values::{Values, size};
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::Layout;
 
@@ -30,10 +30,23 @@ pub(crate) enum ProgressWish {
     Bar,
     /// Lines in any case.
     Lines,
-    /// JSON lines.
-    Json,
+    /// JSON lines, on this descriptor if it is given.
+    Json(Option<u32>),
     /// Not at all.
     None,
+}
+
+/// Reads `auto`, `bar`, `lines`, `none`, `json` or `json=FD`, in any case.
+pub(crate) fn progress_wish(text: &str) -> Option<ProgressWish> {
+    let text = text.to_ascii_lowercase();
+    Some(match text.as_str() {
+        "auto" => ProgressWish::Auto,
+        "bar" => ProgressWish::Bar,
+        "lines" => ProgressWish::Lines,
+        "none" => ProgressWish::None,
+        "json" => ProgressWish::Json(None),
+        _ => ProgressWish::Json(Some(text.strip_prefix("json=")?.parse().ok()?)),
+    })
 }
 
 /// The global options, checked.
@@ -55,12 +68,12 @@ pub(crate) struct Settings {
     pub(crate) dry_run: bool,
     /// 0 for one per core.
     pub(crate) threads: usize,
+    /// The bound of memory asked for.
+    pub(crate) memory: Option<u64>,
     /// Hives are opened although their logs are missing.
     pub(crate) ignore_dirty: bool,
     /// How progress is shown.
     pub(crate) progress: ProgressWish,
-    /// Where JSON progress goes.
-    pub(crate) progress_fd: Option<u32>,
     /// The clock stands still at a given time.
     pub(crate) reproducible: bool,
 }
@@ -83,13 +96,7 @@ impl Settings {
             Some("4") => LogLevel::Debug,
             Some(_) => return Err(CommandLineError::InvalidLogLevel.into()),
         };
-        let progress = match values.text("progress")?.map(str::to_ascii_lowercase).as_deref() {
-            Some("bar") => ProgressWish::Bar,
-            Some("lines") => ProgressWish::Lines,
-            Some("json") => ProgressWish::Json,
-            Some("none") => ProgressWish::None,
-            _ => ProgressWish::Auto,
-        };
+        let progress = values.text("progress")?.and_then(progress_wish).unwrap_or(ProgressWish::Auto);
         Ok(Self {
             layout,
             log_path: values.path("log_path")?,
@@ -99,9 +106,9 @@ impl Settings {
             json: values.has("json"),
             dry_run: values.has("dry_run"),
             threads: values.number("threads")?.unwrap_or(0),
+            memory: values.text("memory")?.and_then(size),
             ignore_dirty: values.has("ignore_dirty"),
             progress,
-            progress_fd: values.number("progress_fd")?,
             reproducible: values.has("reproducible"),
         })
     }
@@ -145,9 +152,13 @@ mod tests {
     fn defaults_and_words_in_any_case() {
         let settings = of(&[]).unwrap();
         assert_eq!((settings.log_level, settings.layout), (LogLevel::Information, None));
+        assert_eq!((settings.threads, settings.memory, settings.progress), (0, None, ProgressWish::Auto));
+        let settings = of(&[("memory", "1g"), ("threads", "3"), ("progress", "json=5")]).unwrap();
+        assert_eq!((settings.threads, settings.memory), (3, Some(1 << 30)));
+        assert_eq!(settings.progress, ProgressWish::Json(Some(5)));
         let settings = of(&[("format", "TABLE"), ("progress", "JSON"), ("log_level", "1")]).unwrap();
         assert_eq!(settings.layout, Some(Layout::Table));
-        assert_eq!(settings.progress, ProgressWish::Json);
+        assert_eq!(settings.progress, ProgressWish::Json(None));
         assert_eq!(settings.log_level, LogLevel::Errors);
     }
 

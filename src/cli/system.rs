@@ -12,9 +12,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::settings::Settings;
+use super::variables::Variables;
 use crate::base::{Error, ErrorClass, FileTime, Result};
 use crate::image::Environment;
-use crate::io::{Cancel, FixedClock, Pool, Progress};
+use crate::io::{Cancel, FixedClock, MemoryLimit, Pool, Progress};
 
 /// Where the log is kept unless told otherwise: `$XDG_STATE_HOME/transom/dism.log`, else below
 /// `~/.local/state`. Nothing when neither is known.
@@ -41,10 +42,35 @@ pub(crate) fn environment(
         clock: Arc::new(FixedClock(now(settings.reproducible)?)),
         progress,
         cancel,
-        pool: Pool::new(settings.threads)?,
+        pool: Pool::new(settings.threads)?.with_memory(memory(settings.memory)),
         scratch_parent: settings.scratch_dir.clone().unwrap_or_else(std::env::temp_dir),
         ignore_dirty: settings.ignore_dirty,
     })
+}
+
+/// The variables `TRANSOM_*` of the process.
+pub(crate) fn variables() -> Variables<impl Fn(&str) -> Option<std::ffi::OsString>> {
+    Variables(|name: &str| std::env::var_os(name))
+}
+
+/// The bound asked for, else half of the memory that this machine, or the container, has.
+fn memory(asked: Option<u64>) -> MemoryLimit {
+    if let Some(bytes) = asked {
+        return MemoryLimit(bytes);
+    }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let machine = read("/proc/meminfo").and_then(|text| total_memory(&text));
+    let container = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    match machine.into_iter().chain(container).min() {
+        Some(bytes) => MemoryLimit(bytes / 2),
+        None => MemoryLimit::NONE,
+    }
+}
+
+/// `MemTotal` of `/proc/meminfo`, in bytes.
+fn total_memory(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The one moment that a run stamps on everything it changes.
@@ -102,6 +128,14 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+
+    #[test]
+    fn memory_is_asked_for_or_half_of_what_there_is() {
+        assert_eq!(memory(Some(5)), MemoryLimit(5));
+        assert!(memory(None) > MemoryLimit(1 << 20));
+        assert_eq!(total_memory("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16 << 10));
+        assert_eq!(total_memory("MemFree: 1 kB\n"), None);
+    }
 
     #[test]
     fn the_first_interruption_is_a_request() {

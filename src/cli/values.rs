@@ -77,6 +77,22 @@ impl Values {
     }
 }
 
+/// A number of bytes: decimal digits, and K, M, G or T (with or without `B` or `iB`) for binary
+/// multiples.
+pub(crate) fn size(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let shift = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        "T" | "TB" | "TIB" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 /// A value as text.
 ///
 /// # Errors
@@ -122,6 +138,28 @@ mod tests {
         }
         for path in ["/srv/C:/x", "install.wim:1", "a\\b", "x:y", "./C:"] {
             assert_eq!(host_path(OsStr::new(path)).unwrap(), PathBuf::from(path));
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            ("0", Some(0)),
+            ("4096", Some(4096)),
+            ("512M", Some(512 << 20)),
+            ("2g", Some(2 << 30)),
+            ("3GiB", Some(3 << 30)),
+            ("1tb", Some(1 << 40)),
+            ("7B", Some(7)),
+            ("", None),
+            ("M", None),
+            ("-1", None),
+            ("1.5G", None),
+            ("99999999999T", None),
+            ("5\u{e4}", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(size(text), expected, "{text}");
         }
     }
 

@@ -57,6 +57,12 @@ impl RawCompressor {
         NonNull::new(handle).map(Self).ok_or(-1)
     }
 
+    /// The bytes that such an object takes, without input and output; zero when there is none.
+    pub(super) fn needed_memory(codec: Codec, maximum: usize, level: u32) -> u64 {
+        // SAFETY: takes numbers only, which wimlib checks itself.
+        unsafe { sys::wimlib_get_compressor_needed_memory(number(codec), maximum, level) }
+    }
+
     /// The length of the encoded block, or nothing when it does not fit into `output`.
     pub(super) fn compress(&mut self, input: &[u8], output: &mut [u8]) -> Option<usize> {
         // SAFETY: both ranges are valid for their lengths, do not overlap (one is borrowed

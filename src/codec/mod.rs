@@ -125,6 +125,9 @@ impl From<CodecError> for Error {
 /// How many objects a thread keeps of each kind.
 const KEPT_PER_THREAD: usize = 3;
 
+/// Encoders of larger blocks are not kept: each takes several times its block.
+const KEPT_MAXIMUM: u32 = 4 << 20;
+
 type Kept<K, T> = RefCell<Vec<(K, T)>>;
 
 thread_local! {
@@ -175,15 +178,22 @@ pub fn compress(
     if !fits(input.len(), maximum) {
         return Err(CodecError::TooLarge { codec, length: input.len(), maximum });
     }
-    with_kept(
-        &COMPRESSORS,
-        (codec, maximum, level.0),
+    let create =
         || {
             ffi::RawCompressor::new(codec, maximum as usize, level.0)
                 .map_err(|number| CodecError::Unavailable { codec, maximum, number })
-        },
-        |compressor| compressor.compress(input, output),
-    )
+        };
+    if maximum > KEPT_MAXIMUM {
+        return Ok(create()?.compress(input, output));
+    }
+    with_kept(&COMPRESSORS, (codec, maximum, level.0), create, |compressor| {
+        compressor.compress(input, output)
+    })
+}
+
+/// The memory that [`compress`] takes beside input and output.
+pub fn encoder_memory(codec: Codec, level: Level, maximum: u32) -> u64 {
+    ffi::RawCompressor::needed_memory(codec, maximum as usize, level.0)
 }
 
 /// Decodes one block into `output`, whose length is the exact decoded length.

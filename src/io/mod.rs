@@ -10,7 +10,7 @@ mod replace;
 mod scratch;
 
 pub use cancel::Cancel;
-pub use pool::Pool;
+pub use pool::{MemoryLimit, Pool};
 pub use progress::{Event, NoProgress, Progress, Task};
 pub use read_at::{FileReader, ReadAt, Window, read_vec};
 pub use replace::AtomicFile;

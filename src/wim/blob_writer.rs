@@ -27,9 +27,9 @@ use super::file::internal;
 use super::header::{Compression, ResourceFlags, ResourceHeader};
 use super::resource::{ChunkTable, Resource, decode_chunk, read_chunk};
 use crate::base::{BlobHash, Error, Result};
-use crate::codec::{self, Level};
+use crate::codec::{self, Level, encoder_memory};
 use crate::digest::Sha1;
-use crate::io::{Cancel, Event, Progress, ReadAt, Task, read_vec};
+use crate::io::{Cancel, Event, Pool, Progress, ReadAt, Task, read_vec};
 
 /// Streams up to this length are never divided between waves.
 const SMALL: u64 = 4 << 20;
@@ -109,7 +109,7 @@ pub(super) struct Setting<'a> {
     pub(super) source: &'a dyn ReadAt,
     pub(super) compression: Option<Compression>,
     pub(super) level: Level,
-    pub(super) threads: usize,
+    pub(super) pool: &'a Pool,
     /// What progress is reported as.
     pub(super) task: Task,
     pub(super) progress: &'a dyn Progress,
@@ -419,7 +419,10 @@ impl<'a> BlobWriter<'a> {
         let mut stream =
             SolidStream { setting: self.setting, jobs, next: 0, position: 0, digest: Sha1::default() };
         let level = self.setting.level;
-        let chunks = self.setting.threads.clamp(1, SOLID_CHUNKS);
+        let encoder = encoder_memory(compression.codec, level, compression.chunk_size);
+        // Each chunk stands in memory with its encoder, its result and the chunk read meanwhile.
+        let memory = encoder.saturating_add(chunk_size.saturating_mul(3));
+        let chunks = self.setting.pool.at_once(memory).min(SOLID_CHUNKS);
         let mut table: Vec<u8> = Vec::with_capacity(table_size);
         let mut window = stream.window(chunks, compression.chunk_size)?;
         while !window.is_empty() {
@@ -713,7 +716,7 @@ impl Loader<'_> {
 
     fn load(&mut self) -> Result<Vec<Run>> {
         let size = self.setting.piece_size();
-        let budget = (WAVE_PER_WORKER * self.setting.threads as u64).clamp(*WAVE.start(), *WAVE.end());
+        let budget = (WAVE_PER_WORKER * self.setting.pool.threads() as u64).clamp(*WAVE.start(), *WAVE.end());
         let mut selected: Vec<(usize, Range<u64>, u64)> = Vec::new();
         let mut used = 0;
         while let Some((&number, job)) =

@@ -289,7 +289,7 @@ impl Content<'_> {
             source: reader,
             compression: self.storage.compression,
             level: Level::default(),
-            threads: options.pool.threads(),
+            pool: options.pool,
             task: self.task,
             progress: options.progress,
             cancel: options.cancel,

@@ -151,7 +151,7 @@ impl<'a> Split<'a> {
                 source: &reader,
                 compression: storage.compression,
                 level: Level::default(),
-                threads: options.pool.threads(),
+                pool: options.pool,
                 task: Task::Split,
                 progress: options.progress,
                 cancel: options.cancel,

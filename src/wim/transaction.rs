@@ -336,7 +336,7 @@ impl<'a> Commit<'a> {
             source: &*source,
             compression: inner.header.compression,
             level: Level::default(),
-            threads: self.options.pool.threads(),
+            pool: self.options.pool,
             task: Task::Commit,
             progress: self.options.progress,
             cancel: self.options.cancel,

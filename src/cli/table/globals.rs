@@ -73,6 +73,13 @@ pub(crate) static GLOBALS: &[Argument] = &[
         (Kind::Number, "N"),
         "How many threads do heavy work; 0, the default, means one per core.",
     ),
+    option(
+        "memory",
+        &["Memory"],
+        "memory",
+        (Kind::Size, "SIZE"),
+        "How much memory large buffers may take, such as 512M or 2G; by itself half of what there is.",
+    ),
     flag(
         "ignore_dirty",
         &["IgnoreDirty", "Ignore-Dirty"],
@@ -83,15 +90,9 @@ pub(crate) static GLOBALS: &[Argument] = &[
         "progress",
         &["Progress"],
         "progress",
-        (Kind::Choice(&["auto", "bar", "lines", "json", "none"]), "HOW"),
-        "How progress is shown: by itself a bar on a terminal, else a few lines.",
-    ),
-    option(
-        "progress_fd",
-        &["ProgressFd", "Progress-Fd"],
-        "progress-fd",
-        (Kind::Number, "FD"),
-        "The open file descriptor that gets the lines of --progress json, instead of standard error.",
+        (Kind::Progress, "HOW"),
+        "How progress is shown: auto (a bar on a terminal, else a few lines), bar, lines, none, json (one \
+         JSON object a line), or json=FD for these on an open file descriptor.",
     ),
     flag(
         "reproducible",

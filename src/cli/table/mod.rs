@@ -44,6 +44,10 @@ pub(crate) enum Kind {
     Number,
     /// The number of an image, or `all`.
     Index,
+    /// A number of bytes, such as 512M or 2G.
+    Size,
+    /// How progress is shown.
+    Progress,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
 }
