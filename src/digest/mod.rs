@@ -37,6 +37,22 @@ impl Sha256 {
     }
 }
 
+/// CRC-32 (IEEE) of bytes that arrive in pieces.
+#[derive(Clone, Debug, Default)]
+pub struct Crc32(crc32fast::Hasher);
+
+impl Crc32 {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The sum of all bytes taken.
+    pub fn finish(self) -> u32 {
+        self.0.finalize()
+    }
+}
+
 /// The SHA-1 of a buffer.
 pub fn sha1(bytes: &[u8]) -> [u8; 20] {
     sha1::Sha1::digest(bytes).into()

@@ -16,6 +16,7 @@
 
 mod delta;
 mod diff;
+pub mod directory;
 mod edit;
 mod error;
 mod extent;
@@ -35,6 +36,7 @@ use crate::base::{DirEntry, Error, ErrorClass, Node, NodeId, Result, StreamKind,
 use crate::io::{ReadAt, read_vec};
 
 pub use diff::FileChange;
+pub use directory::DirectoryVolume;
 pub use error::VolumeError;
 pub use journal::Durability;
 pub use overlay::{Overlay, OverlayOptions, Savepoint};
