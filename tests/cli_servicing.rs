@@ -282,3 +282,23 @@ fn equal_inputs_give_equal_bytes() {
     assert_ne!(results[0], before);
     place.transom("--image install.wim driver list").env("SOURCE_DATE_EPOCH", "now").run().status(87);
 }
+
+#[test]
+fn help_lists_what_the_image_supports() {
+    let Some(place) = place(1) else { return };
+    let help = place.dism("/Image:install.wim /Index:1 /?").run().status(0);
+    assert!(help.stdout.starts_with(&format!("{BANNER}\nImage Version: 10.0.")), "{}", help.stdout);
+    assert!(help.stdout.contains("\nDRIVER SERVICING COMMANDS:\n\n  /Get-Drivers "), "{}", help.stdout);
+    assert!(
+        help.stdout.contains("/Get-Capabilities") && !help.stdout.contains("/Get-PESettings"),
+        "{}",
+        help.stdout
+    );
+    assert!(!help.stdout.contains("/Get-ImageInfo"), "{}", help.stdout);
+    // In a shell's own terms: an image that is not there.
+    place.dism("/Image:none.wim /Index:1 /?").run().status(2);
+    // Windows paths, in any case.
+    let map = format!("/Map:D:={}", place.path("").display());
+    let ran = place.dism("/Get-Drivers /Index:1 /Image:d:\\INSTALL.wim").arg(map).run().status(0);
+    assert!(ran.stdout.contains("Driver packages listing:"), "{}", ran.stdout);
+}

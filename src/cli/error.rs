@@ -75,8 +75,11 @@ pub(crate) enum CommandLineError {
         second: &'static str,
     },
     /// There is an image, but nothing to do with it.
-    #[error("The command-line is missing a required servicing command.{}", refer("/Image=<path> /?"))]
-    MissingCommand,
+    #[error("The command-line is missing a required servicing command.{}", refer(if *online { "/Online /?" } else { "/Image=<path> /?" }))]
+    MissingCommand {
+        /// Whether the running system was named instead of an image.
+        online: bool,
+    },
     /// The command lacks an option it needs.
     #[error(
         "The {command} command is missing the required /{name} option.\nFor more information, refer to the help."
@@ -97,6 +100,11 @@ pub(crate) enum CommandLineError {
         /// What stands behind it.
         name: String,
     },
+    /// `/?` stands behind an option with a value.
+    #[error(
+        "Invalid command-line argument.\nTo retrieve help, do not specify a command-line option with an argument."
+    )]
+    HelpWithValue,
     /// There is no help about this.
     #[error("No help topic could be found for the {name} option.")]
     NoHelpTopic {
@@ -148,13 +156,17 @@ impl CommandLineError {
             Self::SeveralCommands { first, second } => {
                 Some(format!("join several commands by --then: /{first} ... --then /{second} ..."))
             }
+            Self::MissingOption { example: "", .. } => {
+                Some("write /? behind the command for its arguments".to_owned())
+            }
             Self::MissingOption { example, .. } => Some(format!("for example: dism {example}")),
             Self::IndexAndName => Some("give /Index or /Name, not both".to_owned()),
             Self::InvalidLogLevel => Some("it is 1, 2, 3 or 4".to_owned()),
             Self::OutOfContext { .. }
             | Self::NeedlessValue { .. }
             | Self::Duplicate { .. }
-            | Self::MissingCommand
+            | Self::MissingCommand { .. }
+            | Self::HelpWithValue
             | Self::HelpNotLast { .. }
             | Self::NoHelpTopic { .. }
             | Self::ImageOutOfContext

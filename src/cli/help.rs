@@ -4,8 +4,9 @@
 //! Layout: names two blanks in, padded to column 26, `- `, text wrapped at 80 with a hanging
 //! indent of 28; a name too long for its column is followed by ` - ` directly.
 
-use super::table::{self, Argument, Command, GLOBALS, Kind, Native, Occurs, Scope};
-use crate::report::{Page, Style, banner};
+use super::table::{self, Argument, Command, GLOBALS, Kind, Native, Occurs, Scope, support};
+use crate::image::WindowsInfo;
+use crate::report::{Page, Style, banner, image_version};
 
 const TEXT_COLUMN: usize = 28;
 const RIGHT_MARGIN: usize = 80;
@@ -34,7 +35,8 @@ pub(crate) fn overview() -> String {
     let planned = table::commands().filter(|command| !command.is_built()).count();
     page.line(format_args!("{planned} more commands of DISM are known but not built yet."));
     page.blank();
-    page.line("For more information about a command or an option, write /? behind it.");
+    page.line("For more information about a command or an option, write /? behind it (or");
+    page.line("/Help, where the shell takes /? for a pattern).");
     page.blank();
     page.line("  Examples:");
     // Longer ones stand in the help of their command.
@@ -45,10 +47,43 @@ pub(crate) fn overview() -> String {
     closed(page)
 }
 
-/// `dism /Image:x /?`.
+/// `dism /Image /?`.
 pub(crate) fn servicing() -> String {
     let mut page = opened();
     commands(&mut page, "SERVICING COMMANDS:", Scope::Servicing);
+    page.line("Write /? behind a command for its arguments and an example; write /? behind");
+    page.line("/Image:<path_to_wim> /Index:<n> for the commands that this image supports.");
+    closed(page)
+}
+
+/// `dism /Image:x /?`: what an image of this Windows supports, by what it holds.
+pub(crate) fn image(windows: &WindowsInfo) -> String {
+    let mut page = opened();
+    image_version(&mut page, windows.version);
+    let mut planned = Vec::new();
+    for (heading, rows) in table::servicing_areas() {
+        let supported = |row: &&Command| row.dism.first().is_some_and(|name| support(name).has(windows));
+        let (built, other): (Vec<&Command>, Vec<&Command>) =
+            rows.iter().filter(supported).partition(|row| row.is_built());
+        planned.extend(other.iter().map(|row| format!("/{}", row.name())));
+        if built.is_empty() {
+            continue;
+        }
+        page.line(heading);
+        page.blank();
+        for row in built {
+            entry(&mut page, &format!("/{}", row.name()), row.summary);
+        }
+        page.blank();
+    }
+    if !planned.is_empty() {
+        page.line("This image would support these too, but transom does not do them yet:");
+        page.blank();
+        for line in wrapped(&planned.join(", "), RIGHT_MARGIN - 2) {
+            page.line(format_args!("  {line}"));
+        }
+        page.blank();
+    }
     page.line("Write /? behind a command for its arguments and an example.");
     closed(page)
 }
@@ -68,20 +103,32 @@ pub(crate) fn command(command: &'static Command) -> String {
         page.line(format_args!("Also called: {}", aliases.join(", ")));
     }
     page.blank();
-    for line in wrapped(command.summary, RIGHT_MARGIN - 2) {
-        page.line(format_args!("  {line}"));
+    let known = command.dism.first().and_then(|name| support(name).sentence());
+    for line in [Some(command.summary.to_owned()), known].into_iter().flatten() {
+        for line in wrapped(&line, RIGHT_MARGIN - 2) {
+            page.line(format_args!("  {line}"));
+        }
     }
     if !command.is_built() {
         page.line("  This command of DISM is known, but transom does not do it yet.");
-        return closed(page);
     }
-    let arguments: Vec<&Argument> =
-        command.arguments.iter().filter(|argument| !argument.dism.is_empty()).collect();
+    let arguments: Vec<&Argument> = command
+        .arguments
+        .iter()
+        .filter(|argument| !argument.dism.is_empty() || is_own_value(command, argument))
+        .collect();
     if !arguments.is_empty() {
         page.blank();
         for argument in arguments {
-            entry(&mut page, &format!("/{}", argument.dism_name()), &described(argument));
+            let name = match is_own_value(command, argument) {
+                true => format!("<{}>", argument.value_name),
+                false => format!("/{}", argument.dism_name()),
+            };
+            entry(&mut page, &name, &described(argument));
         }
+    }
+    if !command.is_built() {
+        return closed(page);
     }
     page.blank();
     page.line("  Example:");
@@ -129,13 +176,20 @@ fn usage(command: &'static Command) -> String {
     command
         .arguments
         .iter()
-        .filter(|argument| !argument.dism.is_empty())
+        .filter(|argument| !argument.dism.is_empty() || is_own_value(command, argument))
         .map(|argument| match argument.occurs {
+            _ if is_own_value(command, argument) => format!(":<{}>", argument.value_name),
+            Occurs::Any => format!(" [{} ...]", spelled(argument)),
             Occurs::Optional => format!(" [{}]", spelled(argument)),
             Occurs::Required => format!(" {}", spelled(argument)),
             Occurs::Repeated => format!(" {0} [{0} ...]", spelled(argument)),
         })
         .collect()
+}
+
+/// Whether the argument is the value behind the command's own name.
+fn is_own_value(command: &Command, argument: &Argument) -> bool {
+    argument.dism.is_empty() && command.shorthand == Some(argument.id)
 }
 
 fn spelled(argument: &Argument) -> String {

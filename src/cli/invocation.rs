@@ -4,7 +4,7 @@
 use super::commands::Action;
 use super::error::CommandLineError;
 use super::settings::progress_wish;
-use super::table::{Argument, Command, Kind, Occurs, Scope};
+use super::table::{Argument, Command, Kind, Scope};
 use super::values::{Values, size};
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::Language;
@@ -16,6 +16,8 @@ pub(crate) enum Understood {
     Run(Invocation),
     /// A text to print: help or version.
     Text(String),
+    /// Help on what the image that these global options name supports.
+    ImageHelp(Values),
 }
 
 /// Commands to run, one after the other, on the same images.
@@ -117,7 +119,7 @@ impl Invocation {
 
 /// Whether every argument that a command needs is there; gives the first that is missing.
 pub(crate) fn missing(arguments: &'static [Argument], values: &Values) -> Option<&'static Argument> {
-    arguments.iter().find(|argument| argument.occurs != Occurs::Optional && !values.has(argument.id))
+    arguments.iter().find(|argument| argument.is_required() && !values.has(argument.id))
 }
 
 /// What a kind takes, in words; nothing when it takes anything.

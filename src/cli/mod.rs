@@ -6,12 +6,14 @@
 //! [`invocation::Invocation`], [`run`], a function in [`commands`], a room below, a report.
 
 mod commands;
+mod drive_map;
 mod error;
 mod help;
 mod invocation;
 mod log;
 mod native;
 mod print;
+mod reference;
 mod run;
 mod settings;
 mod slash;
@@ -34,10 +36,12 @@ use jiff::tz::TimeZone;
 use tracing_subscriber::layer::SubscriberExt;
 
 use self::commands::{Action, Printed};
+use self::drive_map::DriveMap;
 use self::invocation::{Invocation, Understood};
 use self::print::Printer;
 use self::settings::{ProgressWish, Settings};
 use self::token::{Token, token};
+use self::values::Values;
 use crate::base::{Code, Error, ErrorClass, Result};
 use crate::io::NoProgress;
 use crate::report::{Language, Meter, ProgressMode, Screen, Stream, Style};
@@ -55,17 +59,13 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Language::Dism => slash::parse(&words),
         Language::Native => native::parse(&words),
     };
-    let understood = understood.and_then(|understood| match understood {
-        Understood::Run(mut invocation) => {
-            system::variables().complete(&mut invocation).map(|()| Understood::Run(invocation))
-        }
-        text => Ok(text),
-    });
+    let understood = understood.and_then(completed);
     let status = match understood {
         Ok(Understood::Text(text)) => {
             screen.write(Stream::Data, &text);
             Code(0)
         }
+        Ok(Understood::ImageHelp(globals)) => help_on_image(&globals, &screen, language),
         Ok(Understood::Run(invocation)) => execute(&invocation, &program, &words, &screen),
         Err(error) => {
             let asked = |name: &str| has_option(&words, name) || system::variables().is_set(name);
@@ -79,6 +79,38 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         None if status == Code(0) => ExitCode::SUCCESS,
         None => ExitCode::from(status.exit_status()),
+    }
+}
+
+/// What the environment adds, and Windows paths as they lie here.
+fn completed(understood: Understood) -> Result<Understood> {
+    match understood {
+        Understood::Run(mut invocation) => {
+            system::variables().complete(&mut invocation)?;
+            DriveMap::parse(invocation.globals.all("map"))?.apply(&mut invocation);
+            Ok(Understood::Run(invocation))
+        }
+        Understood::ImageHelp(globals) => {
+            let mut invocation = Invocation { language: Language::Dism, globals, steps: Vec::new() };
+            DriveMap::parse(invocation.globals.all("map"))?.apply(&mut invocation);
+            Ok(Understood::ImageHelp(invocation.globals))
+        }
+        Understood::Text(text) => Ok(Understood::Text(text)),
+    }
+}
+
+/// Tells which commands an image supports.
+fn help_on_image(globals: &Values, screen: &Arc<Screen>, language: Language) -> Code {
+    let text = Settings::new(globals).and_then(|settings| {
+        let environment = system::environment(&settings, Arc::new(NoProgress), system::cancel_on_signals())?;
+        run::windows(globals, &environment).map(|windows| help::image(&windows))
+    });
+    match text {
+        Ok(text) => {
+            screen.write(Stream::Data, &text);
+            Code(0)
+        }
+        Err(error) => refuse(&error, screen, language, globals.has("json"), globals.has("quiet")),
     }
 }
 

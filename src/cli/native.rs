@@ -127,9 +127,10 @@ fn clap_argument(argument: &'static Argument) -> Arg {
     if argument.kind == Kind::Flag {
         return arg.action(ArgAction::SetTrue);
     }
-    arg = arg.value_name(argument.value_name).required(argument.occurs != Occurs::Optional);
+    arg = arg.value_name(argument.value_name).required(argument.is_required());
     arg = match argument.occurs {
         Occurs::Repeated => arg.action(ArgAction::Append).num_args(1..),
+        Occurs::Any => arg.action(ArgAction::Append),
         Occurs::Optional | Occurs::Required => arg.action(ArgAction::Set),
     };
     match argument.kind {
@@ -197,7 +198,8 @@ fn step(matches: &ArgMatches, globals: &mut Values) -> Result<Step> {
     for argument in GLOBALS.iter().filter(|argument| command.argument(argument.id).is_none()) {
         let mut own = Values::default();
         read(argument, matches, &mut own)?;
-        if argument.kind != Kind::Flag && own.has(argument.id) && globals.has(argument.id) {
+        let single = argument.kind != Kind::Flag && !argument.repeats();
+        if single && own.has(argument.id) && globals.has(argument.id) {
             return Err(Error::new(
                 ErrorClass::Usage,
                 format!("{} was given in two of the joined commands", spelled(argument)),
@@ -205,9 +207,9 @@ fn step(matches: &ArgMatches, globals: &mut Values) -> Result<Step> {
             .with_hint("global options hold for all of them: give each once"));
         }
         if own.has(argument.id) {
-            match own.first(argument.id) {
-                Some(value) => globals.push(argument.id, value),
-                None => globals.set(argument.id),
+            globals.set(argument.id);
+            for value in own.all(argument.id) {
+                globals.push(argument.id, value);
             }
         }
     }
@@ -311,8 +313,12 @@ pub(crate) fn spell(invocation: &Invocation) -> Option<Vec<String>> {
         {
             continue;
         }
-        words.push(format!("--{word}"));
-        if let Some(value) = invocation.globals.first(argument.id).map(lossy) {
+        let values = invocation.globals.all(argument.id);
+        if values.is_empty() {
+            words.push(format!("--{word}"));
+        }
+        for value in values.iter().map(|value| lossy(value)) {
+            words.push(format!("--{word}"));
             words.push(match (&index, argument.id) {
                 (Some(index), "image") => format!("{value}:{index}"),
                 _ => value,
@@ -331,10 +337,18 @@ pub(crate) fn spell(invocation: &Invocation) -> Option<Vec<String>> {
             if !step.values.has(argument.id) {
                 continue;
             }
-            if let Native::Option(word) = argument.native {
-                words.push(format!("--{word}"));
+            let values = step.values.all(argument.id);
+            match argument.native {
+                Native::Option(word) if values.is_empty() => words.push(format!("--{word}")),
+                Native::Option(word) if argument.occurs == Occurs::Any => {
+                    words.extend(values.iter().flat_map(|value| [format!("--{word}"), lossy(value)]));
+                }
+                Native::Option(word) => {
+                    words.push(format!("--{word}"));
+                    words.extend(values.iter().map(|value| lossy(value)));
+                }
+                Native::Position | Native::Rest => words.extend(values.iter().map(|value| lossy(value))),
             }
-            words.extend(step.values.all(argument.id).iter().map(|value| lossy(value)));
         }
     }
     Some(words)

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::target::{Images, Target};
 use super::values::Values;
 use crate::base::{Code, Context as _, Error, ErrorClass, Result};
-use crate::image::{Environment, Session};
+use crate::image::{Environment, Session, WindowsInfo};
 use crate::imaging;
 use crate::report::{ChangeList, Detail, ImageRef, Report};
 use crate::wim::{CommitOptions, ImageIndex, Transaction, Wim};
@@ -30,6 +30,17 @@ pub(crate) fn run(
         None => run_on_files(invocation, settings, environment, printer),
         Some(target) => run_on_images(invocation, &target, settings, environment, printer),
     }
+}
+
+/// The Windows in the first of the images that are meant.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn windows(globals: &Values, environment: &Environment) -> Result<WindowsInfo> {
+    let no_image = || Error::new(ErrorClass::Usage, "no image was named");
+    let target = Target::new("image", globals, globals)?.ok_or_else(no_image)?;
+    let index = indexes(&target)?.first().copied().ok_or_else(no_image)?;
+    Ok(Session::open_wim(&target.file, index, environment.clone())?.windows().clone())
 }
 
 fn run_on_files(

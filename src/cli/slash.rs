@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use super::error::CommandLineError;
 use super::help;
 use super::invocation::{Invocation, Step, Understood, check_kind, missing};
-use super::table::{self, Argument, Command, GLOBALS, Kind, Occurs};
+use super::table::{self, Argument, Command, GLOBALS, Kind};
 use super::token::{Token, token};
 use super::values::Values;
 use crate::base::Result;
@@ -25,7 +25,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
         tokens = joined(tokens);
     }
     if let Some(topic) = help_topic(&tokens)? {
-        return Ok(Understood::Text(topic));
+        return Ok(topic);
     }
     let mut globals = Values::default();
     let mut steps: Vec<Step> = Vec::new();
@@ -65,10 +65,10 @@ fn joined(tokens: Vec<Token>) -> Vec<Token> {
     joined
 }
 
-/// The help text that is asked for, if any is.
-fn help_topic(tokens: &[Token]) -> Result<Option<String>> {
+/// The help that is asked for, if any is.
+fn help_topic(tokens: &[Token]) -> Result<Option<Understood>> {
     let Some(position) = tokens.iter().position(is_help) else {
-        return Ok(tokens.is_empty().then(help::overview));
+        return Ok(tokens.is_empty().then(|| Understood::Text(help::overview())));
     };
     if let Some(behind) = tokens.get(position + 1) {
         let name = match behind {
@@ -77,20 +77,48 @@ fn help_topic(tokens: &[Token]) -> Result<Option<String>> {
         };
         return Err(CommandLineError::HelpNotLast { name }.into());
     }
-    let Some(Token::Option { name, .. }) = position.checked_sub(1).and_then(|before| tokens.get(before))
-    else {
-        return Ok(Some(help::overview()));
+    let before = tokens.get(..position).unwrap_or_default();
+    let Some(Token::Option { name, value }) = before.last() else {
+        return Ok(Some(Understood::Text(help::overview())));
     };
-    let topic = if let Some(command) = table::command(name) {
+    let command = before.iter().rev().find_map(|token| match token {
+        Token::Option { name, .. } => table::command(name),
+        Token::Word(_) => None,
+    });
+    let has_value = value.as_ref().is_some_and(|value| !value.is_empty());
+    if has_value && command.is_none() && before.iter().any(|token| is_option(token, "image")) {
+        return image_help(before).map(Some);
+    }
+    if has_value && table::command(name).is_none() {
+        return Err(CommandLineError::HelpWithValue.into());
+    }
+    let own = command.and_then(|command| table::argument(command.arguments, name));
+    let text = if let Some(command) = table::command(name) {
         help::command(command)
     } else if name.eq_ignore_ascii_case("image") || name.eq_ignore_ascii_case("online") {
         help::servicing()
-    } else if let Some(argument) = table::argument(GLOBALS, name).or_else(|| any_argument(name)) {
+    } else if let Some(argument) =
+        own.or_else(|| table::argument(GLOBALS, name)).or_else(|| any_argument(name))
+    {
         help::argument(argument)
+    } else if table::is_known_option(name) {
+        help::overview()
     } else {
         return Err(CommandLineError::NoHelpTopic { name: name.clone() }.into());
     };
-    Ok(Some(topic))
+    Ok(Some(Understood::Text(text)))
+}
+
+/// `/Image:x [options] /?`: what this image supports.
+fn image_help(tokens: &[Token]) -> Result<Understood> {
+    let mut globals = Values::default();
+    for token in tokens {
+        match token {
+            Token::Option { name, value } => option(name, value.as_deref(), None, None, &mut globals)?,
+            Token::Word(word) => return Err(stray(word, None)),
+        }
+    }
+    Ok(Understood::ImageHelp(globals))
 }
 
 fn any_argument(name: &str) -> Option<&'static Argument> {
@@ -112,6 +140,9 @@ fn parse_segment(tokens: &[Token], globals: &mut Values) -> Result<Vec<Step>> {
             }
             .into());
         }
+        if steps.iter().any(|step| std::ptr::eq(step.command, command)) {
+            return Err(CommandLineError::Duplicate { name: command.name().to_ascii_lowercase() }.into());
+        }
         steps.push(new_step(command, value.as_deref())?);
     }
     for (position, token) in tokens.iter().enumerate() {
@@ -119,7 +150,17 @@ fn parse_segment(tokens: &[Token], globals: &mut Values) -> Result<Vec<Step>> {
             Token::Option { name, .. } if table::command(name).is_some() => {}
             Token::Option { name, value } => {
                 let next = tokens.get(position + 1);
-                option(name, value.as_deref(), next, steps.first_mut(), globals)?;
+                // Of commands that combine, every one gets what it takes.
+                let takers: Vec<usize> = (0..steps.len())
+                    .filter(|index| {
+                        steps.get(*index).is_some_and(|step: &Step| {
+                            table::argument(step.command.arguments, name).is_some()
+                        })
+                    })
+                    .collect();
+                for index in takers.iter().copied().chain(takers.is_empty().then_some(0)) {
+                    option(name, value.as_deref(), next, steps.get_mut(index), globals)?;
+                }
             }
             Token::Word(word) => {
                 return Err(stray(word, position.checked_sub(1).and_then(|before| tokens.get(before))));
@@ -127,10 +168,23 @@ fn parse_segment(tokens: &[Token], globals: &mut Values) -> Result<Vec<Step>> {
         }
     }
     if steps.is_empty() {
-        return Err(CommandLineError::MissingCommand.into());
+        let online = tokens.iter().any(|token| is_option(token, "online"));
+        return Err(CommandLineError::MissingCommand { online }.into());
     }
     for step in &steps {
         if let Some(argument) = missing(step.command.arguments, &step.values) {
+            if argument.dism.is_empty() {
+                // The value behind the command's own name.
+                let value = tokens.iter().enumerate().find_map(|(position, token)| match token {
+                    Token::Option { name, .. }
+                        if table::command(name).is_some_and(|row| std::ptr::eq(row, step.command)) =>
+                    {
+                        tokens.get(position + 1)
+                    }
+                    _ => None,
+                });
+                return Err(missing_value(step.command.name().to_ascii_lowercase(), value));
+            }
             return Err(CommandLineError::MissingOption {
                 command: step.command.name(),
                 name: argument.dism_name().to_ascii_lowercase(),
@@ -147,8 +201,11 @@ fn new_step(command: &'static Command, value: Option<&OsStr>) -> Result<Step> {
     let mut step = Step { command, values: Values::default(), unchecked: Vec::new() };
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(step) };
     match command.shorthand.and_then(|id| command.argument(id)) {
-        Some(argument) => store(argument, argument.dism_name(), Some(value), None, &mut step.values)?,
-        None if !command.is_built() => {
+        Some(argument) => {
+            let name = argument.dism.first().copied().unwrap_or(command.name());
+            store(argument, name, Some(value), None, &mut step.values)?;
+        }
+        None if !command.is_described() => {
             step.unchecked
                 .push((command.name().to_ascii_lowercase(), Some(value.to_string_lossy().into_owned())));
         }
@@ -182,18 +239,18 @@ fn option(
         return store(argument, name, value, next, &mut step.values);
     }
     if let Some(argument) = table::argument(GLOBALS, name)
-        && (step.command.is_built() || !matches!(argument.id, "index" | "name"))
+        && (step.command.is_described() || !matches!(argument.id, "index" | "name"))
     {
         return store(argument, name, value, next, globals);
     }
     if !table::is_known_option(name) {
         return Err(CommandLineError::unknown(name).into());
     }
-    if step.command.is_built() {
+    if step.command.is_described() {
         return Err(CommandLineError::OutOfContext { name: lower }.into());
     }
-    // The arguments of a command that is not built are not in the table yet: only the commonest
-    // slip can be told.
+    // The arguments of a command that is known by name only are not in the table yet: only the
+    // commonest slip can be told.
     if value.is_some_and(OsStr::is_empty) && matches!(next, Some(Token::Word(_))) {
         return Err(missing_value(lower, next));
     }
@@ -210,7 +267,7 @@ fn store(
     values: &mut Values,
 ) -> Result<()> {
     let name = name.to_ascii_lowercase();
-    if argument.occurs != Occurs::Repeated && values.has(argument.id) {
+    if !argument.repeats() && values.has(argument.id) {
         return Err(CommandLineError::Duplicate { name }.into());
     }
     let value = match (argument.kind, value) {
@@ -249,6 +306,9 @@ fn stray(word: &OsStr, before: Option<&Token>) -> crate::base::Error {
     let word = word.to_string_lossy().into_owned();
     let glued = word.get(1..).and_then(|rest| rest.find('/')).map(|slash| word.split_at(slash + 1));
     let hint = match (before, glued) {
+        _ if word.len() == 2 && word.starts_with('/') && std::path::Path::new(&word).exists() => {
+            format!("if /? was meant, the shell made {word} of it: write /Help, or '/?' in quotes")
+        }
         _ if word == "/" => "remove the blank behind the slash".to_owned(),
         _ if table::command(&word).is_some() => format!("a command begins with a slash: /{word}"),
         (_, Some((front, rest))) if table::command(front.trim_start_matches('/')).is_some() => {

@@ -34,7 +34,7 @@ fn words(line: &str) -> Vec<OsString> {
 fn run(understood: Result<Understood>) -> Invocation {
     match understood.unwrap() {
         Understood::Run(invocation) => invocation,
-        Understood::Text(text) => panic!("a text: {text}"),
+        other => panic!("no command: {other:?}"),
     }
 }
 
@@ -48,7 +48,7 @@ fn refused(line: &str) -> (String, String, String) {
     let error = match slash::parse(&words(line)) {
         Err(error) => error,
         Ok(Understood::Run(invocation)) => invocation.check().unwrap_err(),
-        Ok(Understood::Text(text)) => panic!("a text: {text}"),
+        Ok(other) => panic!("no command: {other:?}"),
     };
     let first = error.message().lines().next().unwrap_or_default().to_owned();
     (error.code().to_string(), first, error.hint().unwrap_or_default().to_owned())
@@ -109,9 +109,12 @@ fn assert_nothing_lost(line: &str, invocation: &Invocation) {
     let maps = commands.iter().map(|command| &command["arguments"]).chain([&value["options"]]);
     for (name, values) in maps.flat_map(|map| map.as_object().unwrap()) {
         let name = name.replace('_', "");
-        match values.as_array() {
-            Some(values) => left.extend(values.iter().map(|value| (name.clone(), value.clone()))),
-            None => left.push((name, values.clone())),
+        for value in values.as_array().map_or(std::slice::from_ref(values), Vec::as_slice) {
+            // Commands that combine share an option.
+            let entry = (name.clone(), value.clone());
+            if !combined || !left.contains(&entry) {
+                left.push(entry);
+            }
         }
     }
     for word in &words(line)[1..] {
@@ -286,6 +289,32 @@ fn errors_in_the_words_of_dism() {
             "it takes one of: table, list",
         ),
         (image, "87", "The command-line is missing a required servicing command.", ""),
+        ("/Online", "87", "The command-line is missing a required servicing command.", ""),
+        ("/ScratchDir:/tmp /?", "87", "Invalid command-line argument.", ""),
+        (
+            &format!("{image} /Set-UILang"),
+            "87",
+            "The set-uilang option is missing a required argument.",
+            "give it a value: /set-uilang:...",
+        ),
+        (
+            &format!("{image} /Set-UILang:fr-FR /set-uilang:de-DE"),
+            "87",
+            "The set-uilang option has been duplicated on the command-line.",
+            "",
+        ),
+        (
+            &format!("{image} /Set-ScratchSpace:33"),
+            "87",
+            "The 33 argument given for the set-scratchspace option is invalid.",
+            "it takes one of: 32, 64, 128, 256, 512",
+        ),
+        (
+            &format!("{image} /Add-Package"),
+            "87",
+            "The Add-Package command is missing the required /packagepath option.",
+            "write /? behind the command for its arguments",
+        ),
         ("/? /Image:x", "87", "Invalid command-line option \"/Image\".", ""),
         ("/Frobnicate /?", "87", "No help topic could be found for the Frobnicate option.", ""),
         (
@@ -313,7 +342,7 @@ fn errors_in_the_words_of_dism() {
             "name an offline image: /Image:install.wim /Index:1, or --image install.wim:1",
         ),
         (
-            "/Update-WIMBootEntry /Path:/mnt/c",
+            "/Update-WIMBootEntry /Path:/mnt/c /DataSourceID:0 /ImageFile:a.wim",
             "50",
             "The /Update-WIMBootEntry command is known, but transom does not do it yet.",
             "dism /? lists what it does so far",
@@ -339,6 +368,47 @@ fn errors_in_the_words_of_dism() {
     ];
     for (line, code, message, hint) in cases {
         assert_eq!(refused(line), (code.to_owned(), message.to_owned(), hint.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn settings_combine_and_share_an_option() {
+    let value = understood(
+        "/Image:a.wim /Set-AllIntl:fr-FR /Gen-LangINI /Set-InputLocale:0409:00000409 /Distribution:d",
+    );
+    let commands: Vec<(&str, &Value)> = value["commands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|command| (command["command"].as_str().unwrap(), &command["arguments"]))
+        .collect();
+    assert_eq!(
+        commands,
+        [
+            ("Set-AllIntl", &json!({ "value": "fr-FR", "distribution": "d" })),
+            ("Gen-LangINI", &json!({ "distribution": "d" })),
+            ("Set-InputLocale", &json!({ "value": "0409:00000409", "distribution": "d" })),
+        ]
+    );
+}
+
+#[test]
+fn help_on_an_image_needs_the_image() {
+    let Understood::ImageHelp(globals) = slash::parse(&words("/Image:a.wim /Index:2 /?")).unwrap() else {
+        panic!("not about an image")
+    };
+    assert_eq!(
+        (globals.first("image"), globals.first("index")),
+        (Some("a.wim".as_ref()), Some("2".as_ref()))
+    );
+    for line in [
+        "/Image /?",
+        "/Online /?",
+        "/Image:x /Add-Driver /?",
+        "/Get-DriverInfo:oem1.inf /?",
+        "/Add-Driver /Driver /?",
+    ] {
+        assert!(matches!(slash::parse(&words(line)), Ok(Understood::Text(_))), "{line}");
     }
 }
 
@@ -517,6 +587,7 @@ proptest! {
                     let _ = invocation.check();
                 }
                 Ok(Understood::Text(text)) => prop_assert!(!text.is_empty()),
+                Ok(Understood::ImageHelp(globals)) => prop_assert!(globals.has("image")),
                 Err(error) => prop_assert!(!error.message().is_empty()),
             }
         }

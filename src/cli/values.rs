@@ -23,6 +23,15 @@ impl Values {
         self.0.entry(id).or_default().push(value.into());
     }
 
+    /// Replaces every value for which there is another.
+    pub(crate) fn map(&mut self, id: &str, other: impl Fn(&OsStr) -> Option<OsString>) {
+        for value in self.0.get_mut(id).into_iter().flatten() {
+            if let Some(changed) = other(value) {
+                *value = changed;
+            }
+        }
+    }
+
     /// Whether the argument was given.
     pub(crate) fn has(&self, id: &str) -> bool {
         self.0.contains_key(id)
@@ -121,7 +130,9 @@ pub(crate) fn host_path(value: &OsStr) -> Result<PathBuf> {
             ErrorClass::Usage,
             format!("{} is a Windows path, and this system has no such drives", value.to_string_lossy()),
         )
-        .with_hint("give the path where the file lies on this machine"));
+        .with_hint(
+            "give the path where the file lies on this machine, or say where the drive lies: --map C:=/mnt/c",
+        ));
     }
     Ok(path)
 }

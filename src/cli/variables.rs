@@ -101,7 +101,7 @@ mod tests {
             true => slash::parse(&words),
             false => native::parse(&words),
         };
-        let Understood::Run(mut invocation) = understood.unwrap() else { panic!("a text: {line}") };
+        let Understood::Run(mut invocation) = understood.unwrap() else { panic!("not a run: {line}") };
         let value = |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| OsString::from(value))
         };

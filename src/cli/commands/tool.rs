@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::invocation::{Invocation, Understood};
 use super::super::token::split_line;
 use super::super::values::Values;
-use super::super::{native, slash};
+use super::super::{native, reference, slash};
 use super::Printed;
 use crate::base::{Error, ErrorClass, Result};
 use crate::report::{SCHEMA_VERSION, error_json};
@@ -47,7 +47,9 @@ pub(crate) fn is_dism(program: &[u8]) -> bool {
 
 fn understood_json(understood: &Understood) -> Value {
     match understood {
-        Understood::Text(_) => json!({ "schema_version": SCHEMA_VERSION, "help": true }),
+        Understood::Text(_) | Understood::ImageHelp(_) => {
+            json!({ "schema_version": SCHEMA_VERSION, "help": true })
+        }
         Understood::Run(invocation) => invocation_json(invocation),
     }
 }
@@ -109,7 +111,13 @@ pub(crate) fn completions(values: &Values) -> Result<Printed> {
         .map_err(|_| Error::new(ErrorClass::Usage, format!("completions for {wanted} are not known")))?;
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut native::command(), "transom", &mut script);
-    Ok(Printed { text: String::from_utf8_lossy(&script).into_owned(), error: None })
+    let text = String::from_utf8_lossy(&script).into_owned() + &reference::dism_completion(shell);
+    Ok(Printed { text, error: None })
+}
+
+/// `reference`.
+pub(crate) fn reference(_values: &Values) -> Result<Printed> {
+    Ok(Printed { text: reference::markdown(), error: None })
 }
 
 /// `man`.

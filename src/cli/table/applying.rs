@@ -3,5 +3,4 @@
 
 use super::{Command, imaging};
 
-pub(super) static COMMANDS: &[Command] =
-    &[imaging(&["Apply-CustomDataImage"]), imaging(&["Apply-Image"]), imaging(&["Apply-SiloedPackage"])];
+pub(super) static COMMANDS: &[Command] = &[imaging(&["Apply-Image"])];

@@ -3,5 +3,4 @@
 
 use super::{Command, imaging};
 
-pub(super) static COMMANDS: &[Command] =
-    &[imaging(&["Append-Image"]), imaging(&["Capture-CustomImage"]), imaging(&["Capture-Image"])];
+pub(super) static COMMANDS: &[Command] = &[imaging(&["Append-Image"]), imaging(&["Capture-Image"])];

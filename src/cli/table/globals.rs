@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Options that go with every command.
 
-use super::{Argument, INDEX, Kind, NAME, flag, option};
+use super::{Argument, INDEX, Kind, NAME, Occurs, flag, option};
 
 /// Options that go with every command.
 pub(crate) static GLOBALS: &[Argument] = &[
@@ -94,6 +94,16 @@ pub(crate) static GLOBALS: &[Argument] = &[
         "How progress is shown: auto (a bar on a terminal, else a few lines), bar, lines, none, json (one \
          JSON object a line), or json=FD for these on an open file descriptor.",
     ),
+    Argument {
+        occurs: Occurs::Any,
+        ..option(
+            "map",
+            &["Map"],
+            "map",
+            (Kind::Text, "DRIVE=DIR"),
+            "Where a Windows drive or share lies here, such as C:=/mnt/c; paths are then found in any case.",
+        )
+    },
     flag(
         "reproducible",
         &["Reproducible"],

@@ -11,6 +11,7 @@ mod apps;
 mod associations;
 mod capabilities;
 mod capturing;
+mod custom_images;
 mod drivers;
 mod edition;
 mod features;
@@ -23,6 +24,7 @@ mod mounting;
 mod packages;
 mod provisioning;
 mod registry;
+mod support;
 mod tools;
 mod unattend;
 mod uninstall;
@@ -30,6 +32,7 @@ mod wim_boot;
 mod winpe;
 
 pub(crate) use self::globals::GLOBALS;
+pub(crate) use self::support::support;
 use super::commands::Action;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(crate) enum Occurs {
     Required,
     /// Once or several times; the order is kept.
     Repeated,
+    /// Any number of times; the order is kept.
+    Any,
 }
 
 /// One argument of a command, or a global option.
@@ -130,6 +135,11 @@ pub(crate) struct Command {
 }
 
 impl Command {
+    /// Whether its row says what it takes: true for what is built, and for what is planned in detail.
+    pub(crate) fn is_described(&self) -> bool {
+        !self.native.is_empty()
+    }
+
     /// Whether there is something that runs it.
     pub(crate) fn is_built(&self) -> bool {
         !matches!(self.action, Action::Planned)
@@ -147,6 +157,16 @@ impl Command {
 }
 
 impl Argument {
+    /// Whether it may stand several times.
+    pub(crate) fn repeats(&self) -> bool {
+        matches!(self.occurs, Occurs::Repeated | Occurs::Any)
+    }
+
+    /// Whether it must stand.
+    pub(crate) fn is_required(&self) -> bool {
+        matches!(self.occurs, Occurs::Required | Occurs::Repeated)
+    }
+
     /// How DISM's language names it.
     pub(crate) fn dism_name(&self) -> &'static str {
         self.dism.first().copied().unwrap_or(self.id)
@@ -240,6 +260,7 @@ static AREAS: &[&[Command]] = &[
     imaging::COMMANDS,
     capturing::COMMANDS,
     applying::COMMANDS,
+    custom_images::COMMANDS,
     full_flash::COMMANDS,
     mounting::COMMANDS,
     wim_boot::COMMANDS,
@@ -260,122 +281,122 @@ static AREAS: &[&[Command]] = &[
     tools::COMMANDS,
 ];
 
+/// The servicing areas under the headings of DISM's help.
+pub(crate) fn servicing_areas() -> impl Iterator<Item = (&'static str, &'static [Command])> {
+    [
+        ("PACKAGE SERVICING COMMANDS:", packages::COMMANDS),
+        ("FEATURE SERVICING COMMANDS:", features::COMMANDS),
+        ("CAPABILITY SERVICING COMMANDS:", capabilities::COMMANDS),
+        ("DRIVER SERVICING COMMANDS:", drivers::COMMANDS),
+        ("APPX SERVICING COMMANDS:", apps::COMMANDS),
+        ("APPLICATION SERVICING COMMANDS:", installer::COMMANDS),
+        ("INTERNATIONAL SERVICING COMMANDS:", international::COMMANDS),
+        ("WINDOWS EDITION SERVICING COMMANDS:", edition::COMMANDS),
+        ("UNATTEND SERVICING COMMANDS:", unattend::COMMANDS),
+        ("DEFAULT ASSOCIATIONS COMMANDS:", associations::COMMANDS),
+        ("PROVISIONING PACKAGE SERVICING COMMANDS:", provisioning::COMMANDS),
+        ("WINDOWS PE SERVICING COMMANDS:", winpe::COMMANDS),
+        ("OS UNINSTALL SERVICING COMMANDS:", uninstall::COMMANDS),
+    ]
+    .into_iter()
+}
+
 /// Every command.
 pub(crate) fn commands() -> impl Iterator<Item = &'static Command> + Clone {
     AREAS.iter().copied().flatten()
 }
 
-const fn planned(dism: &'static [&'static str], scope: Scope, combines: bool) -> Command {
+/// The same argument, but it must stand.
+const fn required(argument: Argument) -> Argument {
+    Argument { occurs: Occurs::Required, ..argument }
+}
+
+/// The same argument, any number of times.
+const fn repeated(argument: Argument) -> Argument {
+    Argument { occurs: Occurs::Any, ..argument }
+}
+
+/// The value behind a command's own name: `/Set-UILang:fr-FR`.
+const fn value(value_name: &'static str, kind: Kind, help: &'static str) -> Argument {
+    Argument {
+        id: "value",
+        dism: &[],
+        native: Native::Position,
+        value_name,
+        kind,
+        occurs: Occurs::Required,
+        help,
+    }
+}
+
+/// A command that is known in every detail, but not built yet.
+const fn planned(
+    dism: &'static [&'static str],
+    native: &'static str,
+    scope: Scope,
+    arguments: &'static [Argument],
+    summary: &'static str,
+) -> Command {
     Command {
         dism,
-        native: "",
+        native,
         scope,
         shorthand: None,
-        combines,
-        arguments: &[],
-        summary: "Not built yet.",
+        combines: false,
+        arguments,
+        summary,
         dism_example: "",
         native_example: "",
         action: Action::Planned,
     }
 }
 
+/// A planned servicing command whose own value fills an argument.
+const fn planned_short(
+    dism: &'static [&'static str],
+    native: &'static str,
+    shorthand: &'static str,
+    arguments: &'static [Argument],
+    summary: &'static str,
+) -> Command {
+    Command { shorthand: Some(shorthand), ..planned(dism, native, Scope::Servicing, arguments, summary) }
+}
+
+/// A command that is known by name only.
 const fn imaging(dism: &'static [&'static str]) -> Command {
-    planned(dism, Scope::Imaging, false)
+    planned(dism, "", Scope::Imaging, &[], "Not built yet.")
 }
 
+/// A command that is known by name only.
 const fn servicing(dism: &'static [&'static str]) -> Command {
-    planned(dism, Scope::Servicing, false)
+    planned(dism, "", Scope::Servicing, &[], "Not built yet.")
 }
 
-/// International settings may be combined in one run.
-const fn international(dism: &'static [&'static str]) -> Command {
-    planned(dism, Scope::Servicing, true)
-}
-
-/// Options of the planned commands; each moves into its command's row when that is built.
+/// Options of the commands that are known by name only; each moves into its command's row when
+/// that is built.
 static PLANNED_OPTIONS: &[&str] = &[
-    "AcceptEula",
-    "All",
-    "AnalyzeComponentStore",
     "Append",
     "ApplyDir",
     "ApplyDrive",
-    "Boot",
     "Bootable",
-    "CapabilityName",
     "CaptureDir",
-    "CaptureDrive",
-    "CatalogPath",
-    "CheckHealth",
-    "CheckIntegrity",
     "Commit",
     "Compact",
     "Compress",
     "ConfigFile",
     "ConfirmTrustedFile",
-    "CustomDataImage",
-    "CustomDataPath",
-    "DataSourceID",
-    "Defer",
-    "DependencyPackagePath",
     "Description",
     "Destination",
-    "DestinationImageFile",
-    "DestinationName",
     "Discard",
-    "Distribution",
     "EA",
-    "FeatureName",
-    "FileSize",
-    "FolderPath",
-    "GetEula",
-    "HideSP",
-    "IgnoreCheck",
-    "ImagePath",
-    "LicenseFile",
-    "LicensePath",
-    "LimitAccess",
     "MountDir",
-    "NonRemovable",
     "NoRpFix",
     "Optimize",
-    "OptionalPackagePath",
-    "PackageFamily",
-    "PackageName",
-    "PackagePath",
-    "PartitionNumber",
-    "PatchCode",
-    "PatchLocation",
-    "Path",
-    "PlatformIds",
-    "PreventPending",
-    "ProductCode",
-    "ProductKey",
     "ReadOnly",
-    "Region",
-    "Remove",
-    "ResetBase",
-    "RestoreHealth",
-    "RevertPendingActions",
-    "ScanHealth",
     "SFUFile",
-    "SingleInstance",
-    "SkipLicense",
     "SkipPlatformCheck",
-    "Source",
-    "SourceImageFile",
-    "SourceIndex",
-    "SourceName",
-    "SPSuperseded",
-    "StartComponentCleanup",
-    "State",
-    "StubPackageOption",
     "SupportEa",
-    "SupportPath",
     "SWMFile",
-    "Target",
-    "Value",
     "Verify",
     "WIMBoot",
 ];
@@ -401,7 +422,7 @@ mod tests {
                 assert!(dism.insert(name.to_ascii_lowercase()), "{name} twice");
                 assert!(!is_known_option(name), "{name} is an option too");
             }
-            assert!(!command.is_built() || native.insert(command.native), "{} twice", command.native);
+            assert!(!command.is_described() || native.insert(command.native), "{} twice", command.native);
             for arguments in [command.arguments, GLOBALS] {
                 let mut names = HashSet::new();
                 for argument in arguments {
@@ -415,12 +436,14 @@ mod tests {
     }
 
     #[test]
-    fn built_rows_are_complete() {
-        for command in commands().filter(|command| command.is_built()) {
-            assert!(!command.native.is_empty());
+    fn rows_are_complete() {
+        assert!(commands().all(|command| command.is_described() || !command.is_built()));
+        for command in commands().filter(|command| command.is_described()) {
             assert!(command.summary.ends_with('.') && command.summary.len() <= 100, "{}", command.native);
-            assert!(command.native_example.contains(command.native), "{}", command.native);
-            assert_eq!(command.dism.is_empty(), command.dism_example.is_empty(), "{}", command.native);
+            if command.is_built() {
+                assert!(command.native_example.contains(command.native), "{}", command.native);
+                assert_eq!(command.dism.is_empty(), command.dism_example.is_empty(), "{}", command.native);
+            }
             for argument in command.arguments.iter().chain(GLOBALS) {
                 assert!(argument.help.ends_with('.'), "{}", argument.id);
                 assert_eq!(argument.kind == Kind::Flag, argument.value_name.is_empty(), "{}", argument.id);
@@ -428,6 +451,15 @@ mod tests {
             if let Some(shorthand) = command.shorthand {
                 assert!(command.argument(shorthand).is_some(), "{}", command.native);
             }
+        }
+    }
+
+    #[test]
+    fn every_servicing_command_of_dism_has_a_heading() {
+        let under: HashSet<&str> =
+            servicing_areas().flat_map(|(_, rows)| rows).map(|command| command.name()).collect();
+        for command in commands().filter(|row| row.scope == Scope::Servicing && !row.dism.is_empty()) {
+            assert!(under.contains(command.name()), "{}", command.name());
         }
     }
 

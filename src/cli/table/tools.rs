@@ -2,7 +2,7 @@
 //! About the tool itself, and what a run changed.
 
 use super::super::commands::{self, Action};
-use super::{Argument, Command, Kind, Native, Occurs, Scope, flag};
+use super::{Argument, Command, Kind, Native, Occurs, Scope, flag, own};
 
 pub(super) static COMMANDS: &[Command] = &[
     Command {
@@ -57,6 +57,14 @@ pub(super) static COMMANDS: &[Command] = &[
         native_example: "completions bash",
         action: Action::Tool(commands::tool::completions),
     },
+    own(
+        "reference",
+        Scope::Tool,
+        &[],
+        "Prints every command and option as Markdown.",
+        "reference",
+        Action::Tool(commands::tool::reference),
+    ),
     Command {
         dism: &[],
         native: "man",
