@@ -13,6 +13,7 @@ mod invocation;
 mod log;
 mod native;
 mod print;
+mod recipe;
 mod reference;
 mod run;
 mod settings;
@@ -149,6 +150,14 @@ fn refuse(error: &Error, screen: &Arc<Screen>, language: Language, json: bool, q
 
 fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen: &Arc<Screen>) -> Code {
     let (json, quiet) = (invocation.globals.has("json"), invocation.globals.has("quiet"));
+    let expanded = match recipe::expand(invocation) {
+        Ok(expanded) => expanded,
+        Err(error) => return refuse(&error, screen, invocation.language, json, quiet),
+    };
+    let (invocation, recipe) = match &expanded {
+        Some((invocation, recipe)) => (invocation, Some(recipe)),
+        None => (invocation, None),
+    };
     let settings = match invocation.check().and_then(|()| Settings::new(&invocation.globals)) {
         Ok(settings) => settings,
         Err(error) => return refuse(&error, screen, invocation.language, json, quiet),
@@ -172,7 +181,11 @@ fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen:
         Printer::new(Arc::clone(screen), invocation.language, style, json, quiet, settings.dry_run);
     let outcome = meter(&settings, invocation.language, screen).and_then(|progress| {
         let environment = system::environment(&settings, progress, system::cancel_on_signals())?;
-        run::run(invocation, &settings, &environment, &mut printer)
+        if let Some(locked) = recipe.and_then(|recipe| recipe.locked.as_ref()) {
+            printer.report(recipe::COMMAND, None, locked);
+        }
+        let output = recipe.and_then(|recipe| recipe.output.as_deref());
+        run::run(invocation, output, &settings, &environment, &mut printer)
     });
     let error = match outcome {
         Ok(partial) => partial,

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! Runs the commands of an invocation: one session for each image, one commit for each file.
+//! Runs the commands of an invocation: one session for each image, all at the same time, and one
+//! commit for each file.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::commands::Action;
 use super::invocation::{Invocation, Step};
@@ -13,22 +18,26 @@ use super::values::Values;
 use crate::base::{Code, Context as _, Error, ErrorClass, Result};
 use crate::image::{Environment, Session, WindowsInfo};
 use crate::imaging;
+use crate::io::{AtomicFile, Event, Progress};
 use crate::report::{ChangeList, Detail, ImageRef, Report};
 use crate::wim::{CommitOptions, ImageIndex, Transaction, Wim};
 
 /// Runs everything; gives the error of a command that failed in part, whose good part stands.
+/// `output` gets the images if they are not to be changed where they are.
 ///
 /// # Errors
 /// When a command failed: then nothing is written.
 pub(crate) fn run(
     invocation: &Invocation,
+    output: Option<&Path>,
     settings: &Settings,
     environment: &Environment,
     printer: &mut Printer,
 ) -> Result<Option<Error>> {
-    match Target::new("image", &invocation.globals, &invocation.globals)? {
-        None => run_on_files(invocation, settings, environment, printer),
-        Some(target) => run_on_images(invocation, &target, settings, environment, printer),
+    let targets = Target::each("image", &invocation.globals)?;
+    match targets.as_slice() {
+        [] => run_on_files(invocation, settings, environment, printer),
+        targets => run_on_images(invocation, targets, output, settings, environment, printer),
     }
 }
 
@@ -63,63 +72,201 @@ fn run_on_files(
 
 fn run_on_images(
     invocation: &Invocation,
-    target: &Target,
+    targets: &[Target],
+    output: Option<&Path>,
     settings: &Settings,
     environment: &Environment,
     printer: &mut Printer,
 ) -> Result<Option<Error>> {
-    let file = target.file.as_path();
-    let indexes = indexes(target)?;
-    let several = indexes.len() > 1;
-    let mut sessions = Vec::new();
+    let jobs = jobs(targets)?;
+    let work = ServicingWork { invocation, settings, several: jobs.len() > 1 };
+    let mut files: Vec<(PathBuf, Vec<Session>)> = Vec::new();
     let mut failed = None;
     let mut without_windows = None;
-    for index in indexes {
+    let finish = |job: &Job, serviced: Serviced| {
+        failed = serviced.failed.or(failed.take());
+        match serviced.outcome {
+            Ok(session) => match files.iter_mut().find(|(file, _)| *file == job.file) {
+                Some((_, sessions)) => sessions.push(session),
+                None => files.push((job.file.clone(), vec![session])),
+            },
+            Err(left_alone) => without_windows = Some(left_alone),
+        }
+    };
+    in_parallel(&work, &jobs, environment, printer, finish)?;
+    if let (true, Some(error)) = (files.is_empty(), without_windows) {
+        return Err(error);
+    }
+    if invocation.changes() && !settings.dry_run {
+        for (file, sessions) in files {
+            commit(&file, output, sessions, environment, printer)?;
+        }
+    }
+    Ok(failed)
+}
+
+/// One image to be serviced.
+struct Job {
+    file: PathBuf,
+    index: ImageIndex,
+}
+
+/// What is done to each image.
+struct ServicingWork<'a> {
+    invocation: &'a Invocation,
+    settings: &'a Settings,
+    /// Whether there is more than one.
+    several: bool,
+}
+
+/// What became of an image.
+struct Serviced {
+    /// The session to be committed; or why the image is left alone.
+    outcome: std::result::Result<Session, Error>,
+    /// The error of a command that failed in part.
+    failed: Option<Error>,
+}
+
+/// Something to be shown about an image.
+enum Said {
+    Opened(WindowsInfo),
+    LeftAlone(Error),
+    Report { command: &'static str, image: ImageRef, report: Box<dyn Report> },
+    Exceptions(Vec<String>),
+    Happened(Event),
+}
+
+/// What is said about an image before its turn to be printed comes.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Vec<Said>>>);
+
+impl Kept {
+    fn push(&self, said: Said) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(said);
+    }
+
+    fn take(&self) -> Vec<Said> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Progress for Kept {
+    fn event(&self, event: &Event) {
+        self.push(Said::Happened(event.clone()));
+    }
+}
+
+/// Services the images at the same time, as many as there are workers, and gives each to `finish` in
+/// the order of the jobs; what is printed has that order too. A lone image is printed as it goes.
+fn in_parallel(
+    work: &ServicingWork<'_>,
+    jobs: &[Job],
+    environment: &Environment,
+    printer: &mut Printer,
+    mut finish: impl FnMut(&Job, Serviced),
+) -> Result<()> {
+    if let [job] = jobs {
+        let serviced = work.service(job, environment, &mut |said| {
+            show(job, said, work.several, environment, printer);
+        })?;
+        finish(job, serviced);
+        return Ok(());
+    }
+    let next = AtomicUsize::new(0);
+    let stopped = AtomicBool::new(false);
+    let kept: Vec<Kept> = jobs.iter().map(|_| Kept::default()).collect();
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for _ in 0..environment.pool.threads().min(jobs.len()) {
+            let (sender, next, stopped, kept) = (sender.clone(), &next, &stopped, &kept);
+            scope.spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    let position = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some(job), Some(kept)) = (jobs.get(position), kept.get(position)) else { break };
+                    let environment = Environment { progress: Arc::new(kept.clone()), ..environment.clone() };
+                    let serviced = work.service(job, &environment, &mut |said| kept.push(said));
+                    if sender.send((position, serviced)).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut early: BTreeMap<usize, Result<Serviced>> = BTreeMap::new();
+        for (position, (job, kept)) in jobs.iter().zip(&kept).enumerate() {
+            let serviced = loop {
+                if let Some(serviced) = early.remove(&position) {
+                    break serviced;
+                }
+                let (position, serviced) = receiver
+                    .recv()
+                    .map_err(|_| Error::new(ErrorClass::Internal, "a worker that services images ended"))?;
+                early.insert(position, serviced);
+            };
+            for said in kept.take() {
+                show(job, said, work.several, environment, printer);
+            }
+            match serviced {
+                Ok(serviced) => finish(job, serviced),
+                Err(error) => {
+                    stopped.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+fn show(job: &Job, said: Said, several: bool, environment: &Environment, printer: &mut Printer) {
+    match said {
+        Said::Opened(windows) => printer.image(&job.file, job.index, &windows, several),
+        Said::LeftAlone(error) => printer.left_alone(&job.file, job.index, &error),
+        Said::Report { command, image, report } => printer.report(command, Some(&image), &*report),
+        Said::Exceptions(exceptions) => printer.exceptions(&exceptions),
+        Said::Happened(event) => environment.progress.event(&event),
+    }
+}
+
+impl ServicingWork<'_> {
+    /// Runs every command on one image.
+    fn service(&self, job: &Job, environment: &Environment, say: &mut dyn FnMut(Said)) -> Result<Serviced> {
+        let (file, index) = (job.file.as_path(), job.index);
         environment.cancel.check()?;
-        let name = format!("while servicing image {} of {}", index.0, file.display());
+        let name = || format!("while servicing image {} of {}", index.0, file.display());
         let mut session = match Session::open_wim(file, index, environment.clone()) {
             Ok(session) => session,
-            Err(error) if several && error.class() == ErrorClass::NotApplicable => {
+            Err(error) if self.several && error.class() == ErrorClass::NotApplicable => {
                 tracing::warn!("image {} of {} is left alone: {error}", index.0, file.display());
-                printer.left_alone(file, index, &error);
-                without_windows = Some(error);
-                continue;
+                say(Said::LeftAlone(error.clone()));
+                return Ok(Serviced { outcome: Err(error), failed: None });
             }
             Err(error) => return Err(error),
         };
-        let windows = session.windows();
+        let windows = session.windows().clone();
         tracing::info!(
             target: super::log::TOOL,
             "Target image information: OS Version={}, Image architecture={}",
             windows.version,
             windows.arch
         );
-        let image = ImageRef::new(file, index.0.get(), windows);
-        printer.image(file, index, windows, several);
-        for step in &invocation.steps {
+        let image = ImageRef::new(file, index.0.get(), &windows);
+        say(Said::Opened(windows));
+        let mut failed = None;
+        for step in &self.invocation.steps {
             environment.cancel.check()?;
-            failed =
-                run_step(step, settings, &mut session, &image, printer).context(|| name.clone())?.or(failed);
+            failed = run_step(step, self.settings, &mut session, &image, say).context(name)?.or(failed);
         }
-        if settings.dry_run && invocation.changes() {
-            let ends_in_diff = invocation.steps.last().is_some_and(|step| step.command.native == "diff");
+        if self.settings.dry_run && self.invocation.changes() {
+            let ends_in_diff = self.invocation.steps.last().is_some_and(|step| step.command.native == "diff");
             if !ends_in_diff {
-                let changes = ChangeList::new(session.diff().context(|| name.clone())?, Detail::Full);
-                printer.report("diff", Some(&image), &changes);
+                let changes = ChangeList::new(session.diff().context(name)?, Detail::Full);
+                say(Said::Report { command: "diff", image, report: Box::new(changes) });
             }
         }
-        printer.exceptions(session.exceptions());
-        sessions.push(session);
+        say(Said::Exceptions(session.exceptions().to_vec()));
+        Ok(Serviced { outcome: Ok(session), failed })
     }
-    if sessions.is_empty()
-        && let Some(error) = without_windows
-    {
-        return Err(error);
-    }
-    if invocation.changes() && !settings.dry_run {
-        commit(file, sessions, environment, printer)?;
-    }
-    Ok(failed)
 }
 
 /// The values of a step; a dry run is told to commands that write files themselves.
@@ -137,7 +284,7 @@ fn run_step(
     settings: &Settings,
     session: &mut Session,
     image: &ImageRef,
-    printer: &mut Printer,
+    say: &mut dyn FnMut(Said),
 ) -> Result<Option<Error>> {
     let values = known_dry(step, settings);
     let (report, keep): (Box<dyn Report>, bool) = match step.command.action {
@@ -146,27 +293,29 @@ fn run_step(
             let changed = action(session, &values)?;
             (changed.report, changed.keep)
         }
-        Action::Host(_) | Action::Tool(_) | Action::Planned => {
+        Action::Host(_) | Action::Tool(_) | Action::Recipe | Action::Planned => {
             let name = step.command.native;
             return Err(Error::new(ErrorClass::Internal, format!("{name} does not run on an image")));
         }
     };
-    printer.report(step.command.native, Some(image), &*report);
     let failed = report.error().cloned();
+    say(Said::Report { command: step.command.native, image: image.clone(), report });
     match failed {
         Some(error) if !keep => Err(error),
         failed => Ok(failed),
     }
 }
 
-/// Every image's edits in one transaction.
+/// Every image's edits in one transaction; in a copy of the file if there is an output.
 fn commit(
     file: &Path,
+    output: Option<&Path>,
     sessions: Vec<Session>,
     environment: &Environment,
     printer: &mut Printer,
 ) -> Result<()> {
-    let mut transaction = Transaction::new(file);
+    let copy = output.map(|output| copy(file, output)).transpose()?;
+    let mut transaction = Transaction::new(copy.as_ref().map_or(file, AtomicFile::path));
     let mut edited = false;
     // The sessions live until the commit is done: their scratch space holds the new data.
     let mut sessions = sessions;
@@ -177,7 +326,8 @@ fn commit(
         }
     }
     if !edited {
-        return Ok(());
+        // An output was asked for, and appears even if it is no more than a copy.
+        return copy.map_or(Ok(()), AtomicFile::persist);
     }
     environment.cancel.check()?;
     let options = CommitOptions {
@@ -186,6 +336,10 @@ fn commit(
         cancel: &environment.cancel,
     };
     let report = transaction.commit(&options)?;
+    let file = output.unwrap_or(file);
+    if let Some(copy) = copy {
+        copy.persist()?;
+    }
     tracing::info!(
         "{} committed: images {:?}, {} new blobs",
         file.display(),
@@ -194,6 +348,27 @@ fn commit(
     );
     printer.committed(file, &report);
     Ok(())
+}
+
+/// A copy that is to be committed to and then put in place.
+fn copy(file: &Path, output: &Path) -> Result<AtomicFile> {
+    let copy = AtomicFile::create(output)?;
+    let mut source = File::open(file).map_err(|error| Error::io(file.display(), &error))?;
+    std::io::copy(&mut source, &mut copy.file()).map_err(|error| Error::io(output.display(), &error))?;
+    Ok(copy)
+}
+
+/// The images that are meant, each once, those of one file together.
+fn jobs(targets: &[Target]) -> Result<Vec<Job>> {
+    let mut jobs: Vec<Job> = Vec::new();
+    for target in targets {
+        for index in indexes(target)? {
+            if !jobs.iter().any(|job| job.file == target.file && job.index == index) {
+                jobs.push(Job { file: target.file.clone(), index });
+            }
+        }
+    }
+    Ok(jobs)
 }
 
 /// The images that are meant, as the file is now.

@@ -39,7 +39,18 @@ impl Target {
     /// # Errors
     /// When they contradict each other.
     pub(crate) fn new(file: &str, values: &Values, selectors: &Values) -> Result<Option<Self>> {
-        let Some(value) = values.first(file) else { return Ok(None) };
+        values.first(file).map(|value| Self::of(value, selectors)).transpose()
+    }
+
+    /// The targets that every `FILE[:INDEX]` under `file` says.
+    ///
+    /// # Errors
+    /// As [`Target::new`].
+    pub(crate) fn each(file: &str, values: &Values) -> Result<Vec<Self>> {
+        values.all(file).iter().map(|value| Self::of(value, values)).collect()
+    }
+
+    fn of(value: &OsStr, selectors: &Values) -> Result<Self> {
         let whole = host_path(value)?;
         let separate = match (selectors.text("index")?, selectors.text("name")?) {
             (Some(index), None) => parse_index(index),
@@ -53,7 +64,7 @@ impl Target {
                 .with_hint("give one of them"));
             }
         };
-        Ok(Some(match (split(value, Path::exists), separate) {
+        Ok(match (split(value, Path::exists), separate) {
             (Some(_), Some(_)) => {
                 return Err(Error::new(
                     ErrorClass::Usage,
@@ -63,7 +74,7 @@ impl Target {
             }
             (Some((path, images)), None) => Self { file: path, images },
             (None, images) => Self { file: whole, images: images.unwrap_or(Images::Unsaid) },
-        }))
+        })
     }
 }
 

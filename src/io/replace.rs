@@ -45,6 +45,11 @@ impl AtomicFile {
         self.temporary.as_file()
     }
 
+    /// Where the file stands until then, for those who open it by name.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
     /// Makes the content durable, then replaces the target by it, then makes the name durable.
     ///
     /// # Errors

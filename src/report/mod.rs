@@ -12,6 +12,7 @@ mod json;
 mod layout;
 mod page;
 mod progress;
+mod recipe;
 mod registry;
 mod screen;
 
@@ -22,6 +23,7 @@ pub use json::{Document, ImageRef, LeftAlone, SCHEMA_VERSION, StepResult};
 pub use layout::{banner, image_version, success};
 pub use page::{Layout, Page, Style};
 pub use progress::{Meter, ProgressMode, bar};
+pub use recipe::RecipeLock;
 pub use registry::{HiveCheck, HiveFacts, RegTextReport, RegistryEdit, RegistryListing};
 pub use screen::{Screen, Stream};
 
@@ -38,7 +40,7 @@ pub enum Language {
 }
 
 /// What a command found or did, ready to be shown.
-pub trait Report {
+pub trait Report: Send {
     /// All of it.
     fn json(&self) -> serde_json::Value;
 

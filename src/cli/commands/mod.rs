@@ -44,6 +44,8 @@ pub(crate) enum Action {
     Change(fn(&mut Session, &Values) -> Result<Changed>),
     /// Is about the tool itself.
     Tool(fn(&Values) -> Result<Printed>),
+    /// Stands for the steps of a recipe, which are put in its place before anything runs.
+    Recipe,
     /// Known, but not built yet.
     Planned,
 }
@@ -55,6 +57,7 @@ impl fmt::Debug for Action {
             Self::Read(_) => "Read",
             Self::Change(_) => "Change",
             Self::Tool(_) => "Tool",
+            Self::Recipe => "Recipe",
             Self::Planned => "Planned",
         })
     }

@@ -85,4 +85,33 @@ pub(super) static COMMANDS: &[Command] = &[
         native_example: "man /usr/local/share/man/man1",
         action: Action::Tool(commands::tool::man),
     },
+    Command {
+        dism: &[],
+        native: "run",
+        scope: Scope::Servicing,
+        shorthand: None,
+        combines: false,
+        arguments: &[
+            Argument {
+                id: "file",
+                dism: &[],
+                native: Native::Position,
+                value_name: "RECIPE",
+                kind: Kind::Path,
+                occurs: Occurs::Required,
+                help: "A TOML file with `steps`, and `image`, `output` and `[sources]` as needed; \
+                       paths begin at its folder, and ${NAME} stands for a source.",
+            },
+            flag(
+                "lock",
+                &[],
+                "lock",
+                "Writes the SHA-256 of every input to RECIPE.lock; from then on a changed input is an error.",
+            ),
+        ],
+        summary: "Runs the steps of a recipe on its images: prepared side by side, one commit for each file.",
+        dism_example: "",
+        native_example: "--image install.wim:all run steps.toml",
+        action: Action::Recipe,
+    },
 ];
