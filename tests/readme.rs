@@ -54,11 +54,24 @@ fn check_output(shown: &Shown, found: &str) {
     }
 }
 
-/// A folder with what the commands name: an image file, a package, and our names in front of PATH.
+/// What README shows of the recipe that it runs.
+const RECIPE: &str = r#"image = "install.wim:all"
+output = "serviced.wim"
+steps = [
+    "driver add ${drivers} --recurse --force-unsigned",
+    "/Get-Drivers",
+]
+
+[sources]
+drivers = "demodisk"
+"#;
+
+/// A folder with what the commands name: an image file, a package, a recipe, and our names in front of PATH.
 fn stage(folder: &Path) -> String {
     let sample = Sample::of(&Spec { images: 2, ..Spec::default() }).unwrap();
     sample.copy(&folder.join("install.wim")).unwrap();
     drivers::write_package(folder, &DriverSpec::default()).unwrap();
+    std::fs::write(folder.join("steps.toml"), RECIPE).unwrap();
     let programs = folder.join("bin");
     std::fs::create_dir(&programs).unwrap();
     for name in ["transom", "dism"] {
