@@ -19,14 +19,14 @@
 //! Source: M. Suhanov, "Windows registry file format specification"; size classes, the absence
 //! of adjacent free cells and the zeroed bin fields were measured on real hives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::base_block::MAX_BINS_SIZE;
 use super::error::{HiveError, Result};
-use super::page::{PAGE, Pages};
+use super::page::{Bits, PAGE, Pages};
 
 /// "No cell".
 pub(super) const NIL: u32 = u32::MAX;
@@ -63,13 +63,15 @@ pub(super) fn cell_size(length: usize) -> usize {
     if size > LARGE_CELL { size.next_power_of_two() } else { size }
 }
 
-/// Free cells and bins, known once an edit needs them.
+/// Free cells and bins, known once an edit needs them. The sizes of free cells stand in the cells.
 #[derive(Default)]
 struct FreeSpace {
     /// Offsets of the bins, ascending.
     bins: Vec<u32>,
-    /// Size of each free cell, and whether this session freed it or split it already ("warm").
-    by_offset: BTreeMap<u32, (u32, bool)>,
+    /// Where free cells begin, in units of 8 bytes.
+    free: Bits,
+    /// Which of them this session freed or split already ("warm").
+    is_warm: Bits,
     /// `(size, offset)` of warm cells.
     warm: BTreeSet<(u32, u32)>,
     /// `(size, offset)` of the others.
@@ -78,32 +80,52 @@ struct FreeSpace {
 
 impl FreeSpace {
     fn insert(&mut self, offset: u32, size: u32, warm: bool) {
-        self.by_offset.insert(offset, (size, warm));
+        let index = offset as usize / 8;
+        self.free.set(index, true);
         if warm {
+            self.is_warm.set(index, true);
             self.warm.insert((size, offset))
         } else {
             self.cold.insert((size, offset))
         };
     }
 
-    fn remove(&mut self, offset: u32) -> Option<(u32, bool)> {
-        let (size, warm) = self.by_offset.remove(&offset)?;
-        if warm {
+    fn contains(&self, offset: u32) -> bool {
+        self.free.contains(offset as usize / 8)
+    }
+
+    /// Takes out a free cell of this size.
+    fn remove(&mut self, offset: u32, size: u32) -> Result<()> {
+        let index = offset as usize / 8;
+        let known = if self.is_warm.contains(index) {
             self.warm.remove(&(size, offset))
         } else {
             self.cold.remove(&(size, offset))
         };
-        Some((size, warm))
+        if !known {
+            // Some reference of a damaged hive leads into it, and an edit followed that.
+            let expected = "the size it had";
+            return Err(HiveError::structure("a free cell", file_offset(offset), expected, size));
+        }
+        self.free.set(index, false);
+        self.is_warm.set(index, false);
+        Ok(())
     }
 
-    /// The free cell to use for a cell of `size` bytes.
-    fn choose(&self, size: u32) -> Option<u32> {
+    /// The free cell to use for a cell of `size` bytes, with its own size.
+    fn choose(&self, size: u32) -> Option<(u32, u32)> {
         let fitting = |cells: &BTreeSet<(u32, u32)>, least: u32| {
-            cells.range((least, 0)..).next().map(|&(_, offset)| offset)
+            cells.range((least, 0)..).next().map(|&(found, offset)| (offset, found))
         };
         fitting(&self.warm, size)
             .or_else(|| fitting(&self.cold, size.max(WORTHWHILE)))
             .or_else(|| fitting(&self.cold, size))
+    }
+
+    /// The last free cell of a bin that begins before an offset.
+    fn last_before(&self, offset: u32, bin: u32) -> Option<u32> {
+        let found = self.free.last_before(offset as usize / 8, bin as usize / 8)?;
+        u32::try_from(found * 8).ok()
     }
 
     /// The bin that holds an offset, and where the next one begins.
@@ -153,7 +175,6 @@ impl Cells {
     }
 
     /// The data of an allocated cell, its slack included.
-    #[cfg(test)]
     pub(super) fn cell(&mut self, offset: u32) -> Result<&[u8]> {
         let (position, length) = self.locate(offset)?;
         self.pages.read(position, length)
@@ -259,12 +280,12 @@ impl Cells {
         let limit = MAX_BINS_SIZE;
         let too_large = |found: u64| HiveError::Limit { what: "the size of the hive", found, limit };
         let size = u32::try_from(cell_size(length)).map_err(|_| too_large(length as u64))?;
-        let offset = match self.free_space()?.choose(size) {
-            Some(offset) => offset,
+        let (offset, found) = match self.free_space()?.choose(size) {
+            Some(chosen) => chosen,
             None => self.add_bin(size)?,
         };
         let space = self.free_space()?;
-        let (found, _) = space.remove(offset).unwrap_or((size, true));
+        space.remove(offset, found)?;
         let rest = found.saturating_sub(size);
         let taken = if rest >= 8 { size } else { found };
         let position = offset as usize + PAGE;
@@ -277,8 +298,8 @@ impl Cells {
         Ok(offset)
     }
 
-    /// Appends a bin that can hold a cell of `size` bytes, wholly free.
-    fn add_bin(&mut self, size: u32) -> Result<u32> {
+    /// Appends a bin that can hold a cell of `size` bytes, wholly free: offset and size of its cell.
+    fn add_bin(&mut self, size: u32) -> Result<(u32, u32)> {
         let old = self.bins_size();
         let bin_size = (u64::from(size) + BIN_HEADER as u64).next_multiple_of(PAGE as u64);
         let new = u64::from(old) + bin_size;
@@ -307,7 +328,7 @@ impl Cells {
             space.bins.push(old);
             space.insert(offset, free, true);
         }
-        Ok(offset)
+        Ok((offset, free))
     }
 
     /// Frees a cell; free neighbours in its bin become one with it.
@@ -325,19 +346,20 @@ impl Cells {
             ));
         }
         let mut start = offset;
-        if offset + size < bin_end
-            && let Some((next, _)) = space.remove(offset + size)
-        {
+        let bins = self.pages.all()?.get(PAGE..).unwrap_or_default();
+        let space = self.free_space.get_or_insert_default();
+        if offset + size < bin_end && space.contains(offset + size) {
+            let next = size_at(bins, offset + size).unsigned_abs();
+            space.remove(offset + size, next)?;
             size += next;
         }
-        let before = space.by_offset.range(..offset).next_back().map(|(&before, &(size, _))| (before, size));
-        if let Some((before, before_size)) = before
-            && before > bin
-            && before + before_size == offset
-        {
-            space.remove(before);
-            start = before;
-            size += before_size;
+        if let Some(before) = space.last_before(offset, bin) {
+            let before_size = size_at(bins, before).unsigned_abs();
+            if offset - before == before_size {
+                space.remove(before, before_size)?;
+                start = before;
+                size += before_size;
+            }
         }
         space.insert(start, size, true);
         self.pages.write_u32(start as usize + PAGE, size)
@@ -356,11 +378,12 @@ impl Cells {
         let space = self.free_space()?;
         let (_, bin_end) = space.bin_of(offset, end);
         let neighbour = offset + old;
-        if neighbour < bin_end
-            && let Some(&(free, _)) = space.by_offset.get(&neighbour)
-            && old + free >= wanted
-        {
-            space.remove(neighbour);
+        let bins = self.pages.all()?.get(PAGE..).unwrap_or_default();
+        let space = self.free_space.get_or_insert_default();
+        let is_free = neighbour < bin_end && space.contains(neighbour);
+        let free = if is_free { size_at(bins, neighbour).unsigned_abs() } else { 0 };
+        if is_free && free >= wanted - old {
+            space.remove(neighbour, free)?;
             let rest = old + free - wanted;
             let position = offset as usize + PAGE;
             if rest > 0 {

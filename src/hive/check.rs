@@ -156,6 +156,7 @@ pub(super) fn check(bytes: &[u8]) -> Checked {
         allocated: CellSet(Vec::new()),
         owned: CellSet(Vec::new()),
         references: HashMap::new(),
+        latest: (NIL, 0),
         checked: Checked { findings: Vec::new(), keys: 0, values: 0 },
     };
     checker.run(bytes);
@@ -169,6 +170,9 @@ struct Checker<'a> {
     owned: CellSet,
     /// How many keys name each security record.
     references: HashMap<u32, u32>,
+    /// The security record of the latest keys, and how many of them are not in the table yet:
+    /// neighbours share one as a rule.
+    latest: (u32, u32),
     checked: Checked,
 }
 
@@ -345,7 +349,7 @@ impl<'a> Checker<'a> {
                 format!("the root key has the flags {:#x}, without {expected:#x}", node.flags)
             });
         }
-        *self.references.entry(node.security.get()).or_default() += 1;
+        self.count_reference(node.security.get());
         let mut pending = vec![Pending { key: root, depth: 0 }];
         while let Some(next) = pending.pop() {
             self.check_key(&next, &mut pending);
@@ -474,7 +478,7 @@ impl<'a> Checker<'a> {
             let claimed = self.own(key, cell, "a subkey");
             let Some(data) = claimed.or_else(|| self.data(key)) else { continue };
             let Some((node, name)) = self.node(key, data) else { continue };
-            *self.references.entry(node.security.get()).or_default() += 1;
+            self.count_reference(node.security.get());
             siblings.longest_name = siblings.longest_name.max(name.len());
             siblings.longest_class = siblings.longest_class.max(node.class_length.get().into());
             let hint = element.get(4..).unwrap_or_default();
@@ -597,9 +601,31 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// Counts a key of a security record.
+    fn count_reference(&mut self, security: u32) {
+        let (latest, count) = self.latest;
+        if security == latest {
+            self.latest = (latest, count + 1);
+            return;
+        }
+        if count > 0 {
+            *self.references.entry(latest).or_default() += count;
+        }
+        self.latest = (security, 1);
+    }
+
+    /// The table with all that was counted.
+    fn take_references(&mut self) -> HashMap<u32, u32> {
+        let (latest, count) = std::mem::take(&mut self.latest);
+        if count > 0 {
+            *self.references.entry(latest).or_default() += count;
+        }
+        std::mem::take(&mut self.references)
+    }
+
     fn check_security(&mut self, head: u32) {
         let mut descriptors: HashMap<&[u8], u32> = HashMap::new();
-        let mut references = std::mem::take(&mut self.references);
+        let mut references = self.take_references();
         let mut cell = head;
         let mut previous = None;
         let first = loop {

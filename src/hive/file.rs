@@ -16,8 +16,9 @@ use super::record::{KEY_HIVE_ENTRY, KEY_NO_DELETE, MAX_KEY_NAME};
 use super::tree::Tree;
 use super::value::Value;
 use super::verify;
+use super::visit::{self, Visit};
 use crate::base::{self, FileTime, WinName, name};
-use crate::io::{ReadAt, read_vec};
+use crate::io::{Pool, ReadAt, read_vec};
 
 /// A key of an open hive (the offset of its cell). Stays valid until the key is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -356,6 +357,15 @@ impl Hive {
         })
     }
 
+    /// Visits a key with its values and everything below it, in stored order, without a copy of
+    /// any name. Nothing else of this hive may be asked for meanwhile.
+    ///
+    /// # Errors
+    /// When the hive is damaged or cannot be read.
+    pub fn visit(&self, from: KeyId, step: impl FnMut(Visit<'_>)) -> base::Result<()> {
+        self.read(|tree| visit::visit(tree, from.0, step))
+    }
+
     /// The values of a key in stored order.
     ///
     /// # Errors
@@ -509,9 +519,7 @@ impl Hive {
         {
             return Ok(saved.clone());
         }
-        let changed = self.lock().cells.pages.differences()?;
-        let base_alone = changed.iter().all(|(offset, bytes)| *offset == 0 && bytes.len() == PAGE);
-        if changed.is_empty() || (base_alone && !self.base_differs()?) {
+        if !self.differs()? {
             return Ok(SavedHive { length, changed: Vec::new() });
         }
         self.seal()?;
@@ -525,6 +533,40 @@ impl Hive {
         let saved = SavedHive { length, changed };
         self.last_save = Some((self.tree_mut().cells.pages.edits(), saved.clone()));
         Ok(saved)
+    }
+
+    /// Saves the whole image through `write`, which is handed all of it to put it where it will
+    /// stand, while the checks of [`Hive::save`] run on the workers of `pool`. What `write` gives is
+    /// only given back when nothing was found: until then nothing may take the place of the old
+    /// primary. Nothing at all when no byte changed.
+    ///
+    /// # Errors
+    /// As [`Hive::save`], and what `write` fails with.
+    pub fn save_whole<T>(
+        &mut self,
+        pool: &Pool,
+        write: impl FnOnce(&[u8]) -> base::Result<T>,
+    ) -> base::Result<Option<T>> {
+        self.check_finished()?;
+        if !self.differs()? {
+            return Ok(None);
+        }
+        self.seal()?;
+        let options = OpenOptions { ignore_dirty: true, ..self.options.clone() };
+        let pages = &mut self.tree_mut().cells.pages;
+        let source = Arc::clone(pages.source());
+        let written = verify::judge_beside(pages, pool, || original(&source, &options), write)?;
+        written.map(Some)
+    }
+
+    /// Whether the image has any byte that the source has not, but for what a save itself sets.
+    fn differs(&self) -> Result<bool> {
+        if !self.lock().cells.pages.is_changed() {
+            return Ok(false);
+        }
+        let changed = self.lock().cells.pages.differences()?;
+        let base_alone = changed.iter().all(|(offset, bytes)| *offset == 0 && bytes.len() == PAGE);
+        Ok(!changed.is_empty() && (!base_alone || self.base_differs()?))
     }
 
     /// Whether the base block says anything else than at opening, but for sequence and checksum.
@@ -563,12 +605,7 @@ impl Hive {
         let options = OpenOptions { ignore_dirty: true, ..self.options.clone() };
         let pages = &mut self.tree_mut().cells.pages;
         let source = Arc::clone(pages.source());
-        verify::judge(pages, || {
-            if source.is_empty() {
-                return Ok(None);
-            }
-            Ok(Some(open_pages(&source, &options)?.pages))
-        })
+        verify::judge(pages, || original(&source, &options))
     }
 
     /// The whole primary after [`Hive::save`], for new hives, small ones and tests.
@@ -633,6 +670,14 @@ impl Hive {
     pub fn digest(&self) -> base::Result<(u64, u64, String)> {
         self.read(digest::digest)
     }
+}
+
+/// The pages of a hive as they were opened; nothing for a new hive.
+fn original(source: &Arc<dyn ReadAt>, options: &OpenOptions) -> Result<Option<Pages>> {
+    if source.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(open_pages(source, options)?.pages))
 }
 
 /// A tree without a key over one base block.

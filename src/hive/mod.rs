@@ -36,6 +36,7 @@ mod typed_data;
 mod value;
 mod values;
 mod verify;
+mod visit;
 
 pub use check::{Finding, Rule, Severity};
 pub use diff::{RegistryChange, diff};
@@ -47,4 +48,6 @@ pub use reg_text::{
     Applied, RegAssignment, RegSection, RegText, RegTextError, RegWriter, apply, change_text, export,
 };
 pub use security::default_root_security;
+pub use stored_name::StoredName;
 pub use value::{Value, ValueType};
+pub use visit::{Visit, VisitedKey, VisitedValue};

@@ -21,20 +21,32 @@ const LOAD_PAGES: usize = 8;
 
 /// A growing set of small numbers.
 #[derive(Default)]
-struct Bits(Vec<u64>);
+pub(super) struct Bits(Vec<u64>);
 
 impl Bits {
-    fn contains(&self, index: usize) -> bool {
+    pub(super) fn contains(&self, index: usize) -> bool {
         self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 != 0)
     }
 
-    fn set(&mut self, index: usize, value: bool) {
+    pub(super) fn set(&mut self, index: usize, value: bool) {
         if self.0.len() <= index / 64 {
             self.0.resize(index / 64 + 1, 0);
         }
         if let Some(word) = self.0.get_mut(index / 64) {
             let bit = 1 << (index % 64);
             if value { *word |= bit } else { *word &= !bit }
+        }
+    }
+
+    /// The largest number below `index` in the set, not below `least`.
+    pub(super) fn last_before(&self, index: usize, least: usize) -> Option<usize> {
+        let mut at = index.checked_sub(1)?;
+        loop {
+            let word = self.0.get(at / 64).copied().unwrap_or_default() << (63 - at % 64);
+            if word != 0 {
+                return Some(at - word.leading_zeros() as usize).filter(|&found| found >= least);
+            }
+            at = (at / 64 * 64).checked_sub(1).filter(|&at| at >= least)?;
         }
     }
 }
@@ -413,6 +425,29 @@ mod tests {
 
     fn pattern(length: usize) -> Vec<u8> {
         (0..length).map(|position| (position / 7) as u8).collect()
+    }
+
+    #[test]
+    fn the_last_number_before_another() {
+        let mut bits = Bits::default();
+        for number in [3, 64, 200, 319] {
+            bits.set(number, true);
+        }
+        let cases = [
+            (3, 0, None),
+            (4, 0, Some(3)),
+            (64, 0, Some(3)),
+            (64, 4, None),
+            (200, 0, Some(64)),
+            (319, 0, Some(200)),
+            (320, 0, Some(319)),
+            (100_000, 0, Some(319)),
+            (319, 201, None),
+            (0, 0, None),
+        ];
+        for (index, least, expected) in cases {
+            assert_eq!(bits.last_before(index, least), expected, "{index} {least}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::file::{Hive, OpenOptions};
 use crate::base::{Context as _, Error, ErrorClass, Result, name};
-use crate::io::{AtomicFile, FileReader, ReadAt};
+use crate::io::{AtomicFile, FileReader, Pool, ReadAt, read_vec};
 
 /// An open hive file. Editing happens in memory; [`PrimaryFile::save`] replaces the file.
 #[derive(Debug)]
@@ -110,25 +110,31 @@ impl PrimaryFile {
     /// # Errors
     /// When the result does not pass the checks, the file was changed meanwhile, or the system
     /// fails; the old file then still stands.
-    pub fn save(&mut self) -> Result<bool> {
-        if !self.hive.is_changed() {
-            return Ok(false);
-        }
+    pub fn save(&mut self, pool: &Pool) -> Result<bool> {
         let failed = |error: std::io::Error| Error::io(self.path.display(), &error);
-        let bytes = self.hive.to_bytes()?;
-        let opened = self.source.file().metadata().map_err(failed)?;
+        let source = &self.source;
+        let opened = source.file().metadata().map_err(failed)?;
+        // While the checks run, the new file gets to the disk under another name.
+        let written = self.hive.save_whole(pool, |image| {
+            let target = AtomicFile::create(&self.path)?;
+            let mut file = target.file();
+            file.write_all(image).map_err(failed)?;
+            // What the old file has behind its bins stays.
+            let behind = source.len().saturating_sub(image.len() as u64);
+            file.write_all(&read_vec(source, source.len() - behind, behind)?).map_err(failed)?;
+            file.set_permissions(opened.permissions()).map_err(failed)?;
+            // Only root can give a file away; for others it is their own already.
+            let _ = std::os::unix::fs::fchown(file, Some(opened.uid()), Some(opened.gid()));
+            file.sync_all().map_err(failed)?;
+            Ok(target)
+        })?;
+        let Some(target) = written else { return Ok(false) };
         let found = std::fs::metadata(&self.path).map_err(failed)?;
         let identity = |file: &std::fs::Metadata| (file.dev(), file.ino(), file.len());
         if identity(&opened) != identity(&found) {
             let message = format!("{} was replaced by something else meanwhile", self.path.display());
             return Err(Error::new(ErrorClass::Busy, message).with_hint("run the command again"));
         }
-        let target = AtomicFile::create(&self.path)?;
-        let mut file = target.file();
-        file.write_all(&bytes).map_err(failed)?;
-        file.set_permissions(opened.permissions()).map_err(failed)?;
-        // Only root can give a file away; for others it is their own already.
-        let _ = std::os::unix::fs::fchown(file, Some(opened.uid()), Some(opened.gid()));
         target.persist()?;
         for log in &self.logs {
             let emptied = FileOptions::new().write(true).truncate(true).open(log);

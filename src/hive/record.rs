@@ -88,6 +88,31 @@ pub(super) struct KeyNodeRaw {
 
 const _: () = assert!(size_of::<KeyNodeRaw>() == 76);
 
+/// A record that begins with two letters.
+pub(super) trait Signed: FromBytes + KnownLayout + Immutable + Unaligned {
+    /// What errors call the letters.
+    const SIGNATURE_NAME: &'static str;
+
+    /// The letters.
+    fn signature(&self) -> [u8; 2];
+}
+
+impl Signed for KeyNodeRaw {
+    const SIGNATURE_NAME: &'static str = "the signature of a key node";
+
+    fn signature(&self) -> [u8; 2] {
+        self.signature
+    }
+}
+
+impl Signed for ValueRaw {
+    const SIGNATURE_NAME: &'static str = "the signature of a value";
+
+    fn signature(&self) -> [u8; 2] {
+        self.signature
+    }
+}
+
 impl KeyNodeRaw {
     /// Whether the name is stored as Latin-1.
     pub(super) fn is_compressed(&self) -> bool {

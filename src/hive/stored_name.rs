@@ -10,8 +10,8 @@ use crate::base::{WinName, name};
 const HASH_FACTOR: u32 = 37;
 
 /// A name inside a record.
-#[derive(Clone, Copy)]
-pub(super) struct StoredName<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct StoredName<'a> {
     bytes: &'a [u8],
     compressed: bool,
 }
@@ -23,8 +23,23 @@ impl<'a> StoredName<'a> {
     }
 
     /// How many code units it has.
-    pub(super) fn len(self) -> usize {
+    pub fn len(self) -> usize {
         if self.compressed { self.bytes.len() } else { self.bytes.len() / 2 }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its bytes as they are stored.
+    pub fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Whether each byte is a unit (Latin-1); else they are UTF-16LE.
+    pub fn is_compressed(self) -> bool {
+        self.compressed
     }
 
     /// The code unit at a position; zero behind the end.
@@ -38,33 +53,55 @@ impl<'a> StoredName<'a> {
     }
 
     /// Its code units.
-    pub(super) fn units(self) -> impl DoubleEndedIterator<Item = u16> + 'a {
+    pub fn units(self) -> impl DoubleEndedIterator<Item = u16> + 'a {
         (0..self.len()).map(move |index| self.unit(index))
     }
 
     /// An owned copy.
-    pub(super) fn to_name(self) -> WinName {
+    pub fn to_name(self) -> WinName {
         WinName::new(self.units().collect::<Box<[u16]>>())
     }
 
     /// Windows' order against a name.
     pub(super) fn compare(self, other: &[u16]) -> Ordering {
-        self.units().map(name::upcase).cmp(other.iter().map(|&unit| name::upcase(unit)))
+        let other = other.iter().map(|&unit| name::upcase(unit));
+        if self.compressed {
+            self.bytes.iter().map(|&byte| name::upcase(byte.into())).cmp(other)
+        } else {
+            let pairs = self.bytes.as_chunks().0.iter();
+            pairs.map(|&pair| name::upcase(u16::from_le_bytes(pair))).cmp(other)
+        }
     }
 
     /// Windows' order against another stored name.
     pub(super) fn compare_stored(self, other: StoredName<'_>) -> Ordering {
+        if self.compressed && other.compressed {
+            let upcased = |&byte: &u8| name::upcase(byte.into());
+            return self.bytes.iter().map(upcased).cmp(other.bytes.iter().map(upcased));
+        }
         self.units().map(name::upcase).cmp(other.units().map(name::upcase))
     }
 
     /// Whether it is the same name to Windows.
-    pub(super) fn is(self, other: &[u16]) -> bool {
-        self.len() == other.len() && self.compare(other) == Ordering::Equal
+    pub fn is(self, other: &[u16]) -> bool {
+        let same = |(left, &right): (u16, &u16)| left == right || name::upcase(left) == name::upcase(right);
+        // From the end: numbered siblings differ there.
+        self.len() == other.len()
+            && if self.compressed {
+                self.bytes.iter().map(|&byte| byte.into()).zip(other).rev().all(same)
+            } else {
+                let pairs = self.bytes.as_chunks().0.iter();
+                pairs.map(|&pair| u16::from_le_bytes(pair)).zip(other).rev().all(same)
+            }
     }
 
     /// The hash that an `lh` list keeps.
     pub(super) fn hash(self) -> u32 {
-        hash_units(self.units())
+        if self.compressed {
+            hash_units(self.bytes.iter().map(|&byte| byte.into()))
+        } else {
+            hash_units(self.units())
+        }
     }
 
     /// The hint that an `lf` list keeps.

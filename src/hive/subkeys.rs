@@ -139,35 +139,50 @@ impl Tree {
         self.cells.cell_u32(list.cell, HEADER + index * list.kind.element(), "a subkey list")
     }
 
-    /// The offsets in a list.
-    fn elements(&mut self, list: List) -> Result<Vec<u32>> {
+    fn each_element(&mut self, list: List, visit: impl FnMut(u32)) -> Result<()> {
         let size = list.kind.element();
         let bytes = self.cells.cell_part(list.cell, HEADER, list.count * size, "a subkey list")?;
         let first = |element: &[u8]| element.first_chunk().copied().map(u32::from_le_bytes);
-        Ok(bytes.chunks_exact(size).filter_map(first).collect())
+        bytes.chunks_exact(size).filter_map(first).for_each(visit);
+        Ok(())
+    }
+
+    /// The offsets in a list.
+    fn elements(&mut self, list: List) -> Result<Vec<u32>> {
+        let mut elements = Vec::with_capacity(list.count);
+        self.each_element(list, |element| elements.push(element))?;
+        Ok(elements)
     }
 
     /// All subkeys of a key, in stored order.
     pub(super) fn subkeys(&mut self, node: &KeyNodeRaw) -> Result<Vec<u32>> {
+        let mut keys = Vec::new();
+        self.each_subkey(node, |key| keys.push(key))?;
+        Ok(keys)
+    }
+
+    /// Calls `visit` with each subkey of a key, in stored order.
+    pub(super) fn each_subkey(&mut self, node: &KeyNodeRaw, mut visit: impl FnMut(u32)) -> Result<()> {
         if node.subkeys.get() == 0 || node.subkey_list.get() == NIL {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let list = self.list(node.subkey_list.get())?;
         if list.kind != ListKind::Ri {
-            return self.elements(list);
+            return self.each_element(list, visit);
         }
         // A key takes more than 8 bytes, so a longer list names keys twice.
         let limit = self.cells.bins_size() as usize / 8;
-        let mut keys = Vec::new();
+        let mut count = 0;
         for leaf in self.elements(list)? {
             let leaf = self.leaf(leaf)?;
-            keys.extend(self.elements(leaf)?);
-            if keys.len() > limit {
+            count += leaf.count;
+            if count > limit {
                 let expected = "fewer elements than the hive has cells";
-                return Err(HiveError::structure("an ri list", file_offset(list.cell), expected, keys.len()));
+                return Err(HiveError::structure("an ri list", file_offset(list.cell), expected, count));
             }
+            self.each_element(leaf, &mut visit)?;
         }
-        Ok(keys)
+        Ok(())
     }
 
     /// Adds the cells of a key's subkey list.
@@ -240,19 +255,16 @@ impl Tree {
         if leaf.kind != ListKind::Lh {
             return Ok(self.place(node, name)?.and_then(|place| place.found));
         }
-        let hash = stored_name::hash(name).to_le_bytes();
-        let bytes = self.cells.cell_part(leaf.cell, HEADER, leaf.count * 8, "a subkey list")?;
-        let candidates: Vec<u32> = bytes
-            .chunks_exact(8)
-            .filter(|element| element.ends_with(&hash))
-            .filter_map(|element| element.first_chunk().copied().map(u32::from_le_bytes))
-            .collect();
-        for key in candidates {
+        let hash = stored_name::hash(name);
+        let mut from = 0;
+        loop {
+            let bytes = self.cells.cell_part(leaf.cell, HEADER, leaf.count * 8, "a subkey list")?;
+            let Some((at, key)) = next_with_hash(bytes.as_chunks().0, from, hash) else { return Ok(None) };
             if self.key_name(key)?.is(name) {
                 return Ok(Some(key));
             }
+            from = at + 1;
         }
-        Ok(None)
     }
 
     fn write_list(&mut self, cell: u32, kind: ListKind, entries: &[u8]) -> Result<()> {
@@ -465,6 +477,23 @@ impl Tree {
             }
         }
     }
+}
+
+/// The first element from a position on that has a hash: its position and its key.
+fn next_with_hash(elements: &[[u8; 8]], from: usize, hash: u32) -> Option<(usize, u32)> {
+    /// So many are looked at together, which the processor does in few steps.
+    const TOGETHER: usize = 32;
+    let has = |element: &[u8; 8]| (u64::from_le_bytes(*element) >> 32) as u32 == hash;
+    let mut at = from;
+    for block in elements.get(from..)?.chunks(TOGETHER) {
+        if block.iter().fold(false, |found, element| found | has(element)) {
+            let inside = block.iter().position(has)?;
+            let key = u64::from_le_bytes(*block.get(inside)?) as u32;
+            return Some((at + inside, key));
+        }
+        at += TOGETHER;
+    }
+    None
 }
 
 /// Length of a list's elements.

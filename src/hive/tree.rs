@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use super::cell::{Cells, NIL, file_offset};
 use super::error::{HiveError, Result};
 use super::record::{
-    BigDataRaw, KEY_COMPRESSED_NAME, KeyNodeRaw, MAX_DEPTH, MAX_KEY_NAME, Storage, ValueRaw,
+    BigDataRaw, KEY_COMPRESSED_NAME, KeyNodeRaw, MAX_DEPTH, MAX_KEY_NAME, Signed, Storage, ValueRaw,
 };
 use super::stored_name::{PackedName, StoredName};
 use super::values::ValueIndex;
@@ -41,24 +41,13 @@ impl Tree {
 
     /// The record of a key.
     pub(super) fn node(&mut self, key: u32) -> Result<KeyNodeRaw> {
-        let node: KeyNodeRaw = self.cells.record(key, "a key node")?;
-        if node.signature != *b"nk" {
-            return Err(HiveError::structure(
-                "the signature of a key node",
-                file_offset(key) + 4,
-                "\"nk\"",
-                format!("{:02x?}", node.signature),
-            ));
-        }
-        Ok(node)
+        Ok(*split_record(self.cells.cell(key)?, key, "a key node", *b"nk")?.0)
     }
 
     /// The stored name of a key.
     pub(super) fn key_name(&mut self, key: u32) -> Result<StoredName<'_>> {
-        let node = self.node(key)?;
-        let length = usize::from(node.name_length.get());
-        let bytes = self.cells.cell_part(key, size_of::<KeyNodeRaw>(), length, "the name of a key")?;
-        Ok(StoredName::new(bytes, node.is_compressed()))
+        let (node, name) = split_record::<KeyNodeRaw>(self.cells.cell(key)?, key, "a key node", *b"nk")?;
+        named(name, node.name_length.get(), node.is_compressed(), key)
     }
 
     /// The class name's bytes.
@@ -287,6 +276,37 @@ impl Tree {
             self.cells.put_record(parent_offset, &parent)?;
         }
         Ok(())
+    }
+}
+
+/// The record at the beginning of a cell's data, with what follows it.
+pub(super) fn split_record<'a, T: Signed>(
+    data: &'a [u8],
+    cell: u32,
+    what: &'static str,
+    signature: [u8; 2],
+) -> Result<(&'a T, &'a [u8])> {
+    let Ok((record, rest)) = T::ref_from_prefix(data) else {
+        return Err(HiveError::structure(what, file_offset(cell), "a whole record", "less"));
+    };
+    if record.signature() != signature {
+        let expected = format!("\"{}\"", signature.escape_ascii());
+        let found = format!("{:02x?}", record.signature());
+        return Err(HiveError::structure(T::SIGNATURE_NAME, file_offset(cell) + 4, expected, found));
+    }
+    Ok((record, rest))
+}
+
+/// The name that follows a record.
+pub(super) fn named(rest: &[u8], length: u16, compressed: bool, cell: u32) -> Result<StoredName<'_>> {
+    match rest.get(..usize::from(length)) {
+        Some(bytes) => Ok(StoredName::new(bytes, compressed)),
+        None => Err(HiveError::structure(
+            "the length of a name",
+            file_offset(cell),
+            format!("at most {}, the room of its cell", rest.len()),
+            length,
+        )),
     }
 }
 

@@ -10,7 +10,7 @@ use super::record::{
     Storage, VALUE_COMPRESSED_NAME, VALUE_TOMBSTONE, ValueRaw,
 };
 use super::stored_name::{self, PackedName, StoredName};
-use super::tree::Tree;
+use super::tree::{Tree, named, split_record};
 use super::value::{Value, ValueType};
 use crate::base::FileTime;
 
@@ -29,35 +29,32 @@ pub(super) struct ValueIndex(HashMap<u32, Vec<u32>>);
 impl Tree {
     /// The record of a value.
     pub(super) fn value_record(&mut self, cell: u32) -> Result<ValueRaw> {
-        let raw: ValueRaw = self.cells.record(cell, "a value")?;
-        if raw.signature != *b"vk" {
-            return Err(HiveError::structure(
-                "the signature of a value",
-                file_offset(cell) + 4,
-                "\"vk\"",
-                format!("{:02x?}", raw.signature),
-            ));
-        }
-        Ok(raw)
+        Ok(*split_record(self.cells.cell(cell)?, cell, "a value", *b"vk")?.0)
     }
 
     /// The stored name of a value.
     pub(super) fn value_name(&mut self, cell: u32) -> Result<StoredName<'_>> {
-        let raw = self.value_record(cell)?;
-        let length = usize::from(raw.name_length.get());
-        let bytes = self.cells.cell_part(cell, size_of::<ValueRaw>(), length, "the name of a value")?;
-        Ok(StoredName::new(bytes, raw.is_compressed()))
+        let (raw, name) = split_record::<ValueRaw>(self.cells.cell(cell)?, cell, "a value", *b"vk")?;
+        named(name, raw.name_length.get(), raw.is_compressed(), cell)
     }
 
     /// The value records of a key, in stored order.
     pub(super) fn value_list(&mut self, node: &KeyNodeRaw) -> Result<Vec<u32>> {
+        let mut values = Vec::new();
+        self.extend_value_list(node, &mut values)?;
+        Ok(values)
+    }
+
+    /// Appends the value records of a key, in stored order.
+    pub(super) fn extend_value_list(&mut self, node: &KeyNodeRaw, values: &mut Vec<u32>) -> Result<()> {
         let count = node.values.get() as usize;
         if count == 0 || node.value_list.get() == NIL {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let length = count.saturating_mul(4);
         let bytes = self.cells.cell_part(node.value_list.get(), 0, length, "a value list")?;
-        Ok(bytes.chunks_exact(4).filter_map(|cell| cell.try_into().ok().map(u32::from_le_bytes)).collect())
+        values.extend(bytes.as_chunks().0.iter().copied().map(u32::from_le_bytes));
+        Ok(())
     }
 
     /// The record of the value with a name.

@@ -16,25 +16,75 @@ use nt_hive::{KeyNode, KeyValueData, NtHiveError};
 use super::check::{self, Checked, Finding, Rule};
 use super::error::{HiveError, Result};
 use super::page::Pages;
-use super::record::{FIRST_MINOR_WITH_BIG_DATA, MAX_DEPTH, SEGMENT};
+use super::record::{FIRST_MINOR_WITH_BIG_DATA, KeyNodeRaw, MAX_DEPTH, SEGMENT, ValueRaw};
+use crate::io::Pool;
 
 const OURS: &str = "our own rules";
 const THEIRS: &str = "nt-hive";
 
 /// What the second reader saw.
-#[derive(Default)]
 struct Walked {
     keys: u64,
     values: u64,
     findings: Vec<String>,
+    /// How many bytes of records and data it may still come to: a hive whose lists lead to the
+    /// same cells again and again ends the walk.
+    budget: usize,
+}
+
+impl Walked {
+    fn new(bytes: &[u8]) -> Self {
+        Self { keys: 0, values: 0, findings: Vec::new(), budget: bytes.len().saturating_mul(4) }
+    }
+
+    fn spend(&mut self, bytes: usize) -> bool {
+        let left = self.budget.checked_sub(bytes);
+        if left.is_none() && self.budget > 0 {
+            self.findings.push("its lists lead to the same cells again and again".to_owned());
+        }
+        self.budget = left.unwrap_or_default();
+        left.is_some()
+    }
 }
 
 /// Refuses an image in which something is wrong that was not wrong before the edit. `before`
 /// opens the image as it was; it is asked for only when there is a finding, and nothing for a
 /// hive that was not there before.
 pub(super) fn judge(pages: &mut Pages, before: impl FnOnce() -> Result<Option<Pages>>) -> Result<()> {
-    let ours = check::check(pages.all()?);
-    let theirs = if ours.is_safe_to_walk() { Some(walk(pages.all()?, Base::Checked)) } else { None };
+    let bytes = pages.all()?;
+    let ours = check::check(bytes);
+    let theirs = ours.is_safe_to_walk().then(|| walk(bytes, Base::Checked));
+    decide(pages, ours, theirs, before)
+}
+
+/// [`judge`] on the workers of a pool, while `write` puts the image where it will stand once it
+/// is found good.
+pub(super) fn judge_beside<T>(
+    pages: &mut Pages,
+    pool: &Pool,
+    before: impl FnOnce() -> Result<Option<Pages>>,
+    write: impl FnOnce(&[u8]) -> T,
+) -> Result<T> {
+    let bytes = pages.all()?;
+    let (mut ours, mut theirs) = (None, None);
+    let first = || ours = Some(check::check(bytes));
+    let second = || theirs = Some(walk(bytes, Base::Checked));
+    let written = pool.beside(first, second, || write(bytes));
+    let Some(ours) = ours else {
+        let finding = "the check did not come to its end".to_owned();
+        return Err(HiveError::Refused { checker: OURS, finding });
+    };
+    let theirs = theirs.filter(|_| ours.is_safe_to_walk());
+    decide(pages, ours, theirs, before)?;
+    Ok(written)
+}
+
+fn decide(
+    pages: &mut Pages,
+    ours: Checked,
+    theirs: Option<Walked>,
+    before: impl FnOnce() -> Result<Option<Pages>>,
+) -> Result<()> {
     let complaints = theirs.as_ref().map(|walked| walked.findings.as_slice()).unwrap_or_default();
     if ours.findings.iter().all(is_harmless) && complaints.is_empty() {
         return theirs.map_or(Ok(()), |theirs| same_counts(&ours, &theirs));
@@ -112,7 +162,7 @@ enum Base {
 
 /// Lets the second reader walk a hive.
 fn walk(bytes: &[u8], base: Base) -> Walked {
-    let mut walked = Walked::default();
+    let mut walked = Walked::new(bytes);
     let all = || {
         let hive = nt_hive::Hive::without_validation(bytes)?;
         match base {
@@ -137,6 +187,9 @@ fn walk(bytes: &[u8], base: Base) -> Walked {
 }
 
 fn walk_key(key: &KeyNode<'_, &[u8]>, big_data: bool, depth: usize, walked: &mut Walked) {
+    if !walked.spend(size_of::<KeyNodeRaw>()) {
+        return;
+    }
     walked.keys += 1;
     if let Err(error) = key.name() {
         walked.findings.push(error.to_string());
@@ -144,6 +197,10 @@ fn walk_key(key: &KeyNode<'_, &[u8]>, big_data: bool, depth: usize, walked: &mut
     match key.values() {
         Some(Ok(values)) => {
             for value in values {
+                let length = value.as_ref().map_or(0, |value| value.data_size() as usize);
+                if !walked.spend(size_of::<ValueRaw>() + length) {
+                    return;
+                }
                 walked.values += 1;
                 if let Err(error) = value.and_then(|value| walk_value(&value, big_data)) {
                     walked.findings.push(error.to_string());

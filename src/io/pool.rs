@@ -70,6 +70,21 @@ impl Pool {
         self.workers.install(work)
     }
 
+    /// Runs two pieces of work on the workers and `here` on this thread, which may wait for the
+    /// system meanwhile; returns when all three have ended.
+    pub fn beside<R>(
+        &self,
+        first: impl FnOnce() + Send,
+        second: impl FnOnce() + Send,
+        here: impl FnOnce() -> R,
+    ) -> R {
+        self.workers.in_place_scope(|scope| {
+            scope.spawn(|_| first());
+            scope.spawn(|_| second());
+            here()
+        })
+    }
+
     /// Starts `work` without waiting for it.
     pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
         self.workers.spawn(work);

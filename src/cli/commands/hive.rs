@@ -238,7 +238,7 @@ fn finish(
         changes = Some(ChangeList::new(SessionDiff { files: Vec::new(), registry }, Detail::Full));
     } else {
         environment.cancel.check()?;
-        written = file.save()?;
+        written = file.save(&environment.pool)?;
     }
     let exceptions = match file.hive.state() {
         OpenState::DirtyIgnored => file.hive.notes().to_vec(),
