@@ -10,7 +10,9 @@
 
 pub mod content;
 pub mod drivers;
+pub mod hive_log;
 mod hives;
+pub mod large_hive;
 pub mod listing;
 pub mod measure;
 pub mod mutation;

@@ -12,7 +12,8 @@ use anyhow::Result;
 use sha1::{Digest, Sha1};
 use transom::base::{FileAttributes, FileTime, NodeKind, StreamKind, WinName, name};
 use transom::digest::crc32;
-use transom::io::{FixedClock, Scratch};
+use transom::hive::{Hive, OpenOptions, Value, default_root_security};
+use transom::io::{FixedClock, ReadAt, Scratch};
 use transom::volume::{NewData, Overlay, Volume};
 
 use crate::content::{Content, ProgramKind};
@@ -21,7 +22,7 @@ use crate::parsers::{join_hive, journal_base, split_hive};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::spec::{Compression, Spec};
-use crate::{corpus, security, tool, wim};
+use crate::{corpus, hive_log, security, tool, wim};
 
 /// The good inputs of a parser.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +57,12 @@ impl Seeds {
 pub fn seeds(parser: &str, scratch: &Path) -> Result<Seeds> {
     let made = match parser {
         "wim" => small_wims(scratch)?,
-        "hive" => crate::hives::make_small()?.iter().map(|bytes| join_hive(bytes, [&[], &[]])).collect(),
+        "hive" => {
+            let mut made = hives_with_logs()?;
+            made.extend(crate::hives::make_small()?.iter().map(|bytes| join_hive(bytes, [&[], &[]])));
+            made
+        }
+        "reg_text" => REG_TEXTS.iter().flat_map(|text| in_encodings(text)).collect(),
         "inf" => inbox_packages(8, transom::base::Arch::Amd64, 26100, 1)
             .into_iter()
             .map(|package| package.text.into_bytes())
@@ -119,6 +125,67 @@ fn from_corpus(parser: &str, corpus: &Path, seeds: &mut Vec<Vec<u8>>) -> Result<
         }
     }
     Ok(())
+}
+
+/// Small dirty hives with logs of both formats that complete them.
+fn hives_with_logs() -> Result<Vec<Vec<u8>>> {
+    let mut made = Vec::new();
+    for minor in [3, 5, 6] {
+        let states = hive_states(minor, 5)?;
+        let dirty = hive_log::made_dirty(&states[0]);
+        let whole = hive_log::new_log(&states);
+        let (first, second) = (hive_log::new_log(&states[..3]), hive_log::new_log(&states[2..]));
+        made.push(join_hive(&dirty, [&whole, &[]]));
+        made.push(join_hive(&dirty, [&second, &first]));
+        made.push(join_hive(&dirty, [&hive_log::old_log(&states[0], &states[4]), &[]]));
+    }
+    Ok(made)
+}
+
+/// A small hive after each of a few edits, each state saved.
+///
+/// # Errors
+/// When our own hive code refuses.
+pub fn hive_states(minor: u32, count: usize) -> Result<Vec<Vec<u8>>> {
+    let now = FileTime(133_564_032_000_000_000);
+    let mut hive = Hive::create("ROOT", minor, &default_root_security(), now)?;
+    let key = hive.create_path(hive.root(), "Key\\Below \u{3B1}", now)?;
+    hive.set_class(key, b"c\0l\0", now)?;
+    hive.set_value(key, &Value::multi_sz("several", &["a", "b"]), now)?;
+    let mut states = vec![hive.to_bytes()?];
+    while states.len() < count {
+        let number = states.len();
+        let source: Arc<dyn ReadAt> = Arc::new(states[number - 1].clone());
+        let mut hive = Hive::open(source, OpenOptions::default())?;
+        let name = format!("value {number}");
+        hive.set_value(key, &Value::sz(&name, "text of this state"), now)?;
+        hive.create_path(key, &format!("new {number}"), now)?;
+        match number % 3 {
+            0 => hive.set_value(hive.root(), &Value::binary("long", vec![number as u8; 40_000]), now)?,
+            1 => hive.set_security(key, &security::descriptor(security::PROFILE), now)?,
+            _ => drop(hive.delete_value(key, &name::units("several"), now)?),
+        }
+        states.push(hive.to_bytes()?);
+    }
+    Ok(states)
+}
+
+const REG_TEXTS: &[&str] = &[
+    "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\A\\B]\r\n@=\"text\"\r\n\
+     \"a\\\\b\\\"c\"=\"x\\\\y\"\r\n\"n\"=dword:0000000a\r\n\"h\"=hex:01,02,\\\r\n  03,04\r\n\
+     \"m\"=hex(7):61,00,00,00,00,00\r\n\"q\"=hex(b):01,00,00,00,00,00,00,00\r\n\"gone\"=-\r\n\
+     \"p\"=hex(ffff0012):61,00\r\n; a comment\r\n\r\n[-HKEY_LOCAL_MACHINE\\SOFTWARE\\A\\C]\r\n",
+    "REGEDIT4\r\n\r\n[HKEY_CURRENT_USER\\Control Panel]\r\n\"e\"=hex(2):25,61,25,00\r\n\
+     \"\u{E9}\"=\"\u{FC}\"\r\n\"s\"=hex(1):00\r\n\"z\"=hex(0):\r\n\r\n",
+    "Windows Registry Editor Version 5.00\n\n[HKLM\\SYSTEM\\CurrentControlSet\\Services\\\u{3B1}]\n\
+     \"Start\"=dword:3\n\"\u{10410}\"=\"\u{10410}\"\n",
+];
+
+/// A text in UTF-8, in UTF-16 with its mark, and in a code page.
+fn in_encodings(text: &str) -> Vec<Vec<u8>> {
+    let wide = [0xFEFF].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let narrow = text.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap_or(b'?')).collect();
+    vec![text.as_bytes().to_vec(), wide, narrow]
 }
 
 /// The journal of a few operations of every kind.
@@ -304,22 +371,19 @@ fn repair_journal(bytes: &mut [u8]) {
     }
 }
 
-/// Writes the right checksum into the base blocks of primary and logs.
-fn repair_hive(bytes: &mut [u8]) {
+/// Writes the right checksum into the base blocks of primary and logs, and the right hashes into
+/// the entries of these.
+pub fn repair_hive(bytes: &mut [u8]) {
     let (primary, logs) = split_hive(bytes);
     let lengths = [primary.len(), logs[0].len(), logs[1].len()];
     let mut start = bytes.len() - lengths.iter().sum::<usize>();
-    for length in lengths {
-        if let Some(block) = bytes.get_mut(start..start + length).and_then(|part| part.get_mut(..512)) {
-            let sum = block[..508]
-                .chunks_exact(4)
-                .fold(0, |sum, word| sum ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
-            let sum = match sum {
-                0 => 1,
-                u32::MAX => u32::MAX - 1,
-                sum => sum,
-            };
-            block[508..].copy_from_slice(&sum.to_le_bytes());
+    for (part, length) in lengths.into_iter().enumerate() {
+        let Some(file) = bytes.get_mut(start..start + length) else { return };
+        if let Some(block) = file.get_mut(..512) {
+            hive_log::seal(block);
+        }
+        if part > 0 {
+            hive_log::rehash(file);
         }
         start += length;
     }
