@@ -130,4 +130,5 @@ impl Random {
     }
 }
 
+pub mod model;
 pub mod peers;

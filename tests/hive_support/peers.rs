@@ -2,7 +2,9 @@
 //! Other readers of hives, each asked for the whole tree.
 
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use transom::base::name;
 use transom::hive::{Hive, KeyId, Value, ValueType};
@@ -251,4 +253,82 @@ pub fn reglookup(what: &str, bytes: &[u8], expected: &Tree) {
         }
     });
     compare(what, "reglookup", &found, &lines);
+}
+
+/// The second scanner: it must find nothing.
+pub fn scanner(what: &str, bytes: &[u8]) {
+    if !have("python3") {
+        return;
+    }
+    let file = stored("transom-scanner", bytes);
+    let mut command = Command::new("python3");
+    command.arg(script("hive_scanner.py"));
+    // Not our own table, but that of another program.
+    match upcase_table() {
+        Some(table) => command.arg("--upcase").arg(table),
+        None => return,
+    };
+    let output = command.arg(file.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: hive_scanner.py: {said}{errors}");
+    assert!(said.contains(" 0 findings"), "{what}: hive_scanner.py: {said}");
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name)
+}
+
+/// `$UpCase` of a volume that mkntfs makes, read by ntfscat; made once.
+pub fn upcase_table() -> Option<PathBuf> {
+    static TABLE: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
+        if !have("mkntfs") || !have("ntfscat") {
+            return None;
+        }
+        let volume = stored("transom-upcase", &[]);
+        volume.as_file().set_len(4 << 20).unwrap();
+        let made = Command::new("mkntfs").args(["-q", "-F", "-Q", "-s", "512"]).arg(volume.path()).output();
+        assert!(made.unwrap().status.success(), "mkntfs");
+        let read = Command::new("ntfscat").arg("-f").arg(volume.path()).arg("$UpCase").output().unwrap();
+        assert_eq!(read.stdout.len(), 0x20000, "ntfscat: {}", String::from_utf8_lossy(&read.stderr));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let mut table = tempfile::NamedTempFile::new_in(folder).unwrap();
+        table.write_all(&read.stdout).unwrap();
+        table.persist(folder.join("upcase-table")).unwrap();
+        Some(folder.join("upcase-table"))
+    });
+    TABLE.clone()
+}
+
+/// python-registry and regipy, which `./x` installs from PyPI; their listed faults are in the
+/// script.
+pub fn python_peers(what: &str, bytes: &[u8], expected: &Tree) {
+    let python = std::env::var_os("TRANSOM_PYTHON").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/x/python/bin/python3"),
+        PathBuf::from,
+    );
+    if !python.is_file() {
+        eprintln!("NOTICE: {} with python-registry and regipy is not there; passed over", python.display());
+        return;
+    }
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let mut lines = String::new();
+    expected.walk(&mut Vec::new(), &mut |path, key| {
+        let name = |units: &[u16]| hex(&name::units_to_le(units));
+        let values: Vec<_> = key
+            .values
+            .iter()
+            .map(|value| {
+                let digest = hex(&transom::digest::sha1(&value.data));
+                serde_json::json!([name(value.name.units()), value.kind.0, value.data.len(), digest])
+            })
+            .collect();
+        lines += &format!("{}\n", serde_json::json!([path.len(), name(&key.name), values]));
+    });
+    let (hive, list) = (stored("transom-python", bytes), stored("transom-expected", lines.as_bytes()));
+    let output =
+        Command::new(python).arg(script("hive_peers.py")).args([hive.path(), list.path()]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {said}{errors}");
 }
