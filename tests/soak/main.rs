@@ -3,6 +3,10 @@
 //! ones, for every change. Names of loops run only these.
 
 mod concurrent;
+mod hive;
+mod hive_faults;
+#[path = "../hive_support/mod.rs"]
+mod hive_support;
 mod journal;
 mod kill;
 mod large;
@@ -39,6 +43,8 @@ const LOOPS: &[(&str, &str, Loop)] = &[
     ("concurrent", "two processes commit two images of one WIM at the same time", concurrent::run),
     ("journal", "every prefix of a random journal replays to the state at that point", journal::run),
     ("mutation", "no damaged input makes a parser panic, hang or take memory without bound", mutation::run),
+    ("hive", "hives after random edits are what a model says, to every reader", hive::run),
+    ("hive-faults", "a save that is killed or starved leaves the old hive or the new one", hive_faults::run),
     ("large", "an image of very many files", large::run),
 ];
 
