@@ -177,8 +177,13 @@ impl Tree {
         let count = data.len().div_ceil(SEGMENT);
         let cell = self.cells.allocate(size_of::<BigDataRaw>())?;
         let list = self.cells.allocate(count * 4)?;
-        for (index, segment) in data.chunks(SEGMENT).enumerate() {
-            let part = self.cells.allocate(SEGMENT_RECORD)?;
+        let mut parts = Vec::with_capacity(count);
+        for _ in 0..count {
+            parts.push(self.cells.allocate(SEGMENT_RECORD)?);
+        }
+        // Any order is legal, but reglookup reads segments in the order of their offsets.
+        parts.sort_unstable();
+        for (index, (part, segment)) in parts.into_iter().zip(data.chunks(SEGMENT)).enumerate() {
             self.cells.put(part, 0, segment)?;
             self.cells.put(list, index * 4, &part.to_le_bytes())?;
         }
