@@ -47,7 +47,7 @@ fn help_for_one_command() {
         format!(
             "{BANNER}\n\
              DISM.exe /Image:<path_to_wim> /Index:<n> /Add-Driver /Driver:<PATH> [/Driver:<PATH> ...] [/Recurse] \
-             [/ForceUnsigned] [/AllOrNothing]\n\
+             [/ForceUnsigned] [/AllOrNothing] [/Root:<FILE> ...]\n\
              \n\
              \x20 Adds driver packages to an image.\n\
              \n\
@@ -59,6 +59,8 @@ fn help_for_one_command() {
              \x20                           (--force-unsigned)\n\
              \x20 /AllOrNothing           - Adds nothing if one package cannot be added; else\n\
              \x20                           the good ones are kept. (--all-or-nothing)\n\
+             \x20 /Root                   - Trusts the root certificates of a file (PEM, DER,\n\
+             \x20                           PKCS#7) too. (--root)\n\
              \n\
              \x20 Example:\n\
              \x20   DISM.exe /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse\n\

@@ -5,18 +5,24 @@
 //! Source: RFC 5280; keys RFC 8017 and RFC 5480.
 
 use ::der::asn1::{AnyRef, ObjectIdentifier};
+use ::der::oid::AssociatedOid;
 use ::der::referenced::OwnedToRef;
 use ::der::{Decode, Encode, Tag, Tagged};
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use rsa::traits::SignatureScheme;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey, pkcs1};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierRef;
+use x509_cert::time::Time;
 
 use super::CatalogError;
 use super::ctl::utf16;
 use super::der::File;
 use super::signature::{Hash, check_parameters};
+use super::trust_store::Thumbprint;
+use crate::base::FileTime;
+use crate::digest;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -45,6 +51,7 @@ pub(super) struct Certificate<'a> {
     /// What is signed, as it stands in the file: encoded again it would lose a default that was
     /// written out.
     signed: AnyRef<'a>,
+    whole: AnyRef<'a>,
     offset: u64,
     inner: x509_cert::Certificate,
 }
@@ -65,7 +72,7 @@ impl<'a> Certificate<'a> {
         if inner.signature.as_bytes().is_none() {
             return Err(file.damaged("whole bytes in a bit string", element.value()));
         }
-        Ok(Self { signed, offset: file.offset(element.value()), inner })
+        Ok(Self { signed, whole: element, offset: file.offset(element.value()), inner })
     }
 
     pub(super) fn issuer(&self) -> &Name {
@@ -74,6 +81,53 @@ impl<'a> Certificate<'a> {
 
     pub(super) fn subject(&self) -> &Name {
         &self.inner.tbs_certificate.subject
+    }
+
+    /// As it stands in the file.
+    pub(super) fn to_der(&self) -> Result<Vec<u8>, CatalogError> {
+        self.whole.to_der().map_err(|_| self.damaged("a certificate"))
+    }
+
+    /// The SHA-1 by which Windows names it.
+    pub(super) fn thumbprint(&self) -> Result<Thumbprint, CatalogError> {
+        Ok(digest::sha1(&self.to_der()?))
+    }
+
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.whole == other.whole
+    }
+
+    /// The first and the last moment it is valid at.
+    pub(super) fn validity(&self) -> (FileTime, FileTime) {
+        let validity = &self.inner.tbs_certificate.validity;
+        (file_time(validity.not_before), file_time(validity.not_after))
+    }
+
+    /// What it may be used for (extended key usage); nothing when it does not say.
+    pub(super) fn usages(&self) -> Result<Option<Vec<ObjectIdentifier>>, CatalogError> {
+        Ok(self.extension::<ExtendedKeyUsage>("a certificate's usages")?.map(|usages| usages.0))
+    }
+
+    /// Whether it may sign the certificate of an authority that has `below` others below it.
+    pub(super) fn may_issue(&self, below: usize) -> Result<bool, CatalogError> {
+        let signs = self.extension::<KeyUsage>("a certificate's key usage")?;
+        let authority = self.extension::<BasicConstraints>("a certificate's constraints")?;
+        let deep = |limit: Option<u8>| limit.is_none_or(|limit| below <= usize::from(limit));
+        Ok(signs.is_none_or(|signs| signs.key_cert_sign())
+            && authority.is_some_and(|authority| authority.ca && deep(authority.path_len_constraint)))
+    }
+
+    fn extension<T: for<'e> Decode<'e> + AssociatedOid>(
+        &self,
+        what: &'static str,
+    ) -> Result<Option<T>, CatalogError> {
+        let mut extensions = self.inner.tbs_certificate.extensions.iter().flatten();
+        let Some(found) = extensions.find(|extension| extension.extn_id == T::OID) else { return Ok(None) };
+        T::from_der(found.extn_value.as_bytes()).map(Some).map_err(|_| self.damaged(what))
+    }
+
+    fn damaged(&self, what: &'static str) -> CatalogError {
+        CatalogError::Der { what, offset: self.offset }
     }
 
     /// Whether a signer's name is that of this certificate.
@@ -103,6 +157,11 @@ impl<'a> Certificate<'a> {
     pub(super) fn issuer_name(&self) -> String {
         name(self.issuer())
     }
+}
+
+/// A time in a certificate or a signature.
+pub(super) fn file_time(time: Time) -> FileTime {
+    FileTime::from_unix(time.to_unix_duration().as_secs().cast_signed(), 0)
 }
 
 fn name(name: &Name) -> String {

@@ -17,7 +17,7 @@
 //! A v1 tag is the SHA-1 in upper-case hex as UTF-16LE text with its NUL (82 bytes); a v2 tag is
 //! the SHA-1 or SHA-256 itself. Sources: Samba's `lib/mscat/mscat.asn`, thirteen real catalogs.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use ::der::asn1::{AnyRef, IntRef, ObjectIdentifier, OctetStringRef};
 use ::der::{Decode, Sequence, Tag, Tagged};
@@ -65,13 +65,16 @@ struct NameValue<'a> {
     value: OctetStringRef<'a>,
 }
 
+/// SHA-1 or SHA-256.
+type Digest = Box<[u8]>;
+
 /// What a CTL says.
 #[derive(Debug, Default)]
 pub(super) struct List {
     pub(super) members: Vec<Member>,
     pub(super) attributes: Vec<(String, String)>,
-    /// Every digest of a member: SHA-1 or SHA-256.
-    pub(super) digests: HashSet<Box<[u8]>>,
+    /// Every digest of a member, SHA-1 or SHA-256, with the members that have it.
+    pub(super) digests: HashMap<Digest, Vec<usize>>,
 }
 
 pub(super) fn read<'a>(file: File<'a>, content: AnyRef<'a>) -> Result<List, CatalogError> {
@@ -83,7 +86,15 @@ pub(super) fn read<'a>(file: File<'a>, content: AnyRef<'a>) -> Result<List, Cata
     let ctl: TrustList<'_> = file.read(content, "the list")?;
     let mut list = List::default();
     for element in ctl.members.unwrap_or_default() {
-        list.members.push(member(file, element, &mut list.digests)?);
+        let position = list.members.len();
+        let (member, digests) = member(file, element)?;
+        for digest in digests {
+            let positions = list.digests.entry(digest).or_default();
+            if positions.last() != Some(&position) {
+                positions.push(position);
+            }
+        }
+        list.members.push(member);
     }
     for extension in ctl.attributes.iter().flatten() {
         if extension.extn_id == NAME_VALUE {
@@ -95,20 +106,15 @@ pub(super) fn read<'a>(file: File<'a>, content: AnyRef<'a>) -> Result<List, Cata
     Ok(list)
 }
 
-fn member<'a>(
-    file: File<'a>,
-    element: AnyRef<'a>,
-    digests: &mut HashSet<Box<[u8]>>,
-) -> Result<Member, CatalogError> {
+/// A member and its digests.
+fn member<'a>(file: File<'a>, element: AnyRef<'a>) -> Result<(Member, Vec<Digest>), CatalogError> {
     let entry: Entry<'_> = file.read(element, "a member")?;
     let tag_bytes = entry.tag.as_bytes();
     let mut member = Member { tag: tag_bytes.to_vec(), file: None, os_attributes: Vec::new() };
-    match tag_bytes.len() {
-        20 | 32 => {
-            digests.insert(tag_bytes.into());
-        }
-        _ => digests.extend(hex_tag(tag_bytes)),
-    }
+    let mut digests: Vec<Digest> = match tag_bytes.len() {
+        20 | 32 => vec![tag_bytes.into()],
+        _ => hex_tag(tag_bytes).into_iter().collect(),
+    };
     for attribute in entry.attributes.0 {
         for value in attribute.values.0 {
             if attribute.kind == NAME_VALUE {
@@ -124,11 +130,11 @@ fn member<'a>(
                 }
             } else if attribute.kind == INDIRECT_DATA {
                 let data: IndirectData<'_> = file.read(value, "a member's digest")?;
-                digests.insert(data.digest.digest.as_bytes().into());
+                digests.push(data.digest.digest.as_bytes().into());
             }
         }
     }
-    Ok(member)
+    Ok((member, digests))
 }
 
 /// Nothing when the name is no BMPString. Not `der`'s own: a name that is ill-formed UTF-16 is

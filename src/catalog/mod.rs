@@ -2,7 +2,8 @@
 //! Catalogs: which files belong to a package, and who says so.
 //!
 //! A catalog is a certificate trust list in PKCS#7 signed data. [`Catalog::parse`] reads it,
-//! [`Catalog::verify_signature`] checks every signature in it, [`digest_file`] hashes a file the
+//! [`Catalog::verify_signature`] checks every signature in it, [`Catalog::judge`] asks a
+//! [`TrustStore`] whether the signer is trusted, [`digest_file`] hashes a file the
 //! way catalogs list it, [`Catalog::check_member`] says whether it is the file that was signed.
 
 #![cfg_attr(
@@ -11,16 +12,22 @@
 )]
 
 mod certificate;
+mod chain;
 mod ctl;
 mod der;
 mod error;
+mod os;
 mod signature;
+mod trust;
+mod trust_store;
 
 use std::fmt;
 
 pub use error::CatalogError;
+pub use trust::{SignerKind, Trust};
+pub use trust_store::{Thumbprint, TrustStore};
 
-use crate::base::{Code, Result};
+use crate::base::{Code, FileTime, Result, Version};
 use crate::digest::{Sha1, Sha256};
 use crate::io::ReadAt;
 use ::der::asn1::ObjectIdentifier;
@@ -34,6 +41,20 @@ pub const HASH_NOT_IN_CATALOG: Code = Code(0xE000_024B);
 pub const TRUST_NOT_ESTABLISHED: Code = Code(0xE000_0242);
 /// `TRUST_E_NOSIGNATURE`: not signed, or the signature does not hold.
 pub const NO_SIGNATURE: Code = Code(0x800B_0100);
+/// `CERT_E_UNTRUSTEDROOT`.
+pub const UNTRUSTED_ROOT: Code = Code(0x800B_0109);
+/// `CERT_E_CHAINING`.
+pub const CHAINING: Code = Code(0x800B_010A);
+/// `CERT_E_EXPIRED`.
+pub const EXPIRED: Code = Code(0x800B_0101);
+/// `TRUST_E_TIME_STAMP`.
+pub const TIME_STAMP: Code = Code(0x8009_6005);
+/// `CERT_E_WRONG_USAGE`.
+pub const WRONG_USAGE: Code = Code(0x800B_0110);
+/// `TRUST_E_EXPLICIT_DISTRUST`.
+pub const EXPLICIT_DISTRUST: Code = Code(0x800B_0111);
+/// `ERROR_SIGNATURE_OSATTRIBUTE_MISMATCH`.
+pub const OS_MISMATCH: Code = Code(0xE000_0244);
 
 const TRUST_LIST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.10.1");
 /// Files are hashed in pieces of this size.
@@ -141,7 +162,40 @@ impl Catalog {
 
     /// Whether a file with these digests is a member (v1 hex text tags, raw SHA-1, raw SHA-256).
     pub fn contains(&self, digests: &FileDigests) -> bool {
-        self.list.digests.contains(&digests.sha256[..]) || self.list.digests.contains(&digests.sha1[..])
+        self.members_of(digests).next().is_some()
+    }
+
+    /// The entries of a file with these digests.
+    pub fn members_of(&self, digests: &FileDigests) -> impl Iterator<Item = &Member> {
+        let positions = |digest: &[u8]| self.list.digests.get(digest).into_iter().flatten().copied();
+        positions(&digests.sha256)
+            .chain(positions(&digests.sha1))
+            .filter_map(|position| self.list.members.get(position))
+    }
+
+    /// Verifies every signature, and whether the signer is trusted: its chain must lead to a root
+    /// of the store, and be valid when a trusted time stamp says that it signed, else `now`.
+    ///
+    /// # Errors
+    /// As [`Catalog::verify_signature`]; and when the signer is not trusted, with the reason.
+    pub fn judge(&self, store: &TrustStore, now: FileTime) -> Result<Trust> {
+        let (data, _) = SignedData::of_file(&self.bytes)?;
+        data.verify()?;
+        Ok(trust::judge(&data, store, now)?)
+    }
+
+    /// Fails when a member was signed for later versions of Windows only; `file` is for the message.
+    ///
+    /// # Errors
+    /// [`CatalogError::WrongOs`], with [`OS_MISMATCH`].
+    pub fn check_os(&self, file: &str, digests: &FileDigests, version: Version) -> Result<()> {
+        let entries = || self.members_of(digests).flat_map(|member| &member.os_attributes);
+        if os::serves(entries().map(String::as_str), version) {
+            return Ok(());
+        }
+        let mut listed: Vec<&str> = entries().map(|entry| entry.trim_start_matches("2:")).collect();
+        listed.dedup();
+        Err(CatalogError::WrongOs { file: file.to_owned(), listed: listed.join(", "), version }.into())
     }
 
     /// Fails unless the file is a member; `file` is for the message.

@@ -13,18 +13,21 @@
 //! What is hashed is the content without its own tag and length. The signature is over the
 //! signed attributes, as a SET (RFC 2315, RFC 5652). Countersignatures (RFC 2985 and RFC 3161
 //! time stamps), further signatures kept in the unsigned attributes, and the certificates whose
-//! issuer is in the file are verified too, so that a changed byte does not hide in them.
-//! Whether the last issuer is to be trusted is not asked here.
+//! issuer is in the file are verified too, so that a changed byte does not hide in them. For the
+//! same reason an unsigned attribute of unknown kind is refused: a time stamp could be hidden so.
+//! Whether the signer is to be trusted is asked in [`super::trust`].
 
 use ::der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
-use ::der::{Encode, Sequence, Tag, TagNumber, Tagged};
+use ::der::{DateTime, Decode, Encode, Sequence, Tag, TagNumber, Tagged};
 use cms::cert::IssuerAndSerialNumber;
 use cms::content_info::CmsVersion;
 use x509_cert::spki::AlgorithmIdentifierRef;
+use x509_cert::time::Time;
 
-use super::certificate::{Certificate, PublicKey};
+use super::certificate::{Certificate, PublicKey, file_time};
 use super::der::{File, SetOf};
 use super::{CatalogError, Signer};
+use crate::base::FileTime;
 use crate::digest;
 
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
@@ -33,6 +36,7 @@ const MESSAGE_DIGEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.1
 const COUNTERSIGNATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.6");
 const TIME_STAMP: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.3.3.1");
 const NESTED_SIGNATURE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.4.1");
+const SIGNING_TIME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.5");
 const TIME_STAMP_INFO: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.1.4");
 
 /// Nested signatures are siblings; a hostile file could nest them without end.
@@ -163,9 +167,10 @@ pub(super) struct SignedData<'a> {
     pub(super) content: Option<AnyRef<'a>>,
     certificates: Vec<Certificate<'a>>,
     signers: Vec<SignerInfo<'a>>,
+    version: CmsVersion,
 }
 
-struct SignerInfo<'a> {
+pub(super) struct SignerInfo<'a> {
     file: File<'a>,
     offset: u64,
     name: IssuerAndSerialNumber,
@@ -177,7 +182,12 @@ impl<'a> SignedData<'a> {
     pub(super) fn of_file(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), CatalogError> {
         let file = File(bytes);
         let (info, rest) = file.first(bytes, "the signed data")?;
-        Ok((Self::read(file, info)?, rest))
+        let data = Self::read(file, info)?;
+        // PKCS#7's own; later ones came with CMS.
+        if data.version != CmsVersion::V1 {
+            return Err(file.damaged("version 1 of the signed data", bytes));
+        }
+        Ok((data, rest))
     }
 
     fn read(file: File<'a>, info: AnyRef<'a>) -> Result<Self, CatalogError> {
@@ -220,7 +230,23 @@ impl<'a> SignedData<'a> {
             content: frame.content.content,
             certificates,
             signers,
+            version: frame.version,
         })
+    }
+
+    /// The certificates as they stand.
+    pub(super) fn certificates_der(&self) -> Result<Vec<Vec<u8>>, CatalogError> {
+        self.certificates.iter().map(Certificate::to_der).collect()
+    }
+
+    pub(super) fn certificates(&self) -> &[Certificate<'a>] {
+        &self.certificates
+    }
+
+    /// The first signer with its certificate.
+    pub(super) fn first_signer(&self) -> Result<(&SignerInfo<'a>, &Certificate<'a>), CatalogError> {
+        let signer = self.signers.first().ok_or(CatalogError::Unsigned)?;
+        Ok((signer, signer.certificate(&self.certificates)?))
     }
 
     pub(super) fn file(&self) -> File<'a> {
@@ -272,12 +298,9 @@ impl<'a> SignerInfo<'a> {
         content_type: Option<ObjectIdentifier>,
         content: &[u8],
         what: &'static str,
-        certificates: &[Certificate<'_>],
+        certificates: &[Certificate<'a>],
     ) -> Result<(), CatalogError> {
-        let certificate = certificates
-            .iter()
-            .find(|certificate| certificate.is_of(&self.name))
-            .ok_or(CatalogError::NoCertificate)?;
+        let certificate = self.certificate(certificates)?;
         let hash = Hash::read(&self.frame.digest_algorithm, what, self.offset)?;
         let digest = match &self.frame.signed_attributes {
             Some(attributes) => {
@@ -312,6 +335,45 @@ impl<'a> SignerInfo<'a> {
         key.verify(algorithm, hash, &digest, self.frame.signature.as_bytes(), what)
     }
 
+    fn certificate<'c>(
+        &self,
+        certificates: &'c [Certificate<'a>],
+    ) -> Result<&'c Certificate<'a>, CatalogError> {
+        let found = certificates.iter().find(|certificate| certificate.is_of(&self.name));
+        found.ok_or(CatalogError::NoCertificate)
+    }
+
+    /// The time stamp on the signature, which is verified elsewhere: a counter-signature or a
+    /// token, the token first.
+    pub(super) fn time_stamp(&self) -> Result<Option<TimeStamp<'a>>, CatalogError> {
+        let attributes = self.frame.unsigned_attributes.as_ref().map(|set| set.0.as_slice());
+        let mut counter = None;
+        for attribute in attributes.unwrap_or_default() {
+            match attribute.kind {
+                TIME_STAMP => {
+                    let token = SignedData::read(self.file, self.first_value(attribute)?)?;
+                    let time = token.stamped_time()?;
+                    return Ok(Some(TimeStamp { time, signer: StampSigner::Token(Box::new(token)) }));
+                }
+                COUNTERSIGNATURE if counter.is_none() => {
+                    counter = Some(SignerInfo::read(self.file, self.first_value(attribute)?)?);
+                }
+                _ => {}
+            }
+        }
+        let Some(counter) = counter else { return Ok(None) };
+        let what = "the time of a countersignature";
+        let signed = counter.frame.signed_attributes.as_ref().map(|set| set.0.as_slice());
+        let time = signed.unwrap_or_default().iter().find(|attribute| attribute.kind == SIGNING_TIME);
+        let time = time.ok_or(CatalogError::Der { what, offset: counter.offset })?;
+        let value = counter.first_value(time)?;
+        let damaged = |_| self.file.damaged(what, value.value());
+        // `Time` is a choice of two elements, which only the bytes of one lead to.
+        let time = value.to_der().and_then(|bytes| Time::from_der(&bytes)).map_err(damaged)?;
+        let time = file_time(time);
+        Ok(Some(TimeStamp { time, signer: StampSigner::Counter(Box::new(counter)) }))
+    }
+
     fn first_value(&self, attribute: &Attribute<'a>) -> Result<AnyRef<'a>, CatalogError> {
         let missing = || CatalogError::Der { what: "an attribute's value", offset: self.offset };
         attribute.values.0.first().copied().ok_or_else(missing)
@@ -334,28 +396,82 @@ impl<'a> SignerInfo<'a> {
                 }
                 TIME_STAMP => {
                     let token = SignedData::read(self.file, value)?;
+                    // RFC 5652, 5.1: what is signed is no plain data.
+                    if token.version != CmsVersion::V3 {
+                        let what = "version 3 of a time stamp";
+                        return Err(CatalogError::Der { what, offset: self.offset });
+                    }
                     token.verify_at(depth + 1)?;
                     token.check_time_stamp(signature)?;
                 }
                 NESTED_SIGNATURE => SignedData::read(self.file, value)?.verify_at(depth + 1)?,
-                _ => {}
+                kind => {
+                    let (offset, oid) = (self.offset, kind.to_string());
+                    return Err(CatalogError::UnknownAttribute { offset, oid });
+                }
             }
         }
         Ok(())
     }
 }
 
-impl SignedData<'_> {
-    /// Whether a time stamp's `TSTInfo` is about this signature:
-    /// OCTET STRING { SEQUENCE { version, policy, SEQUENCE { algorithm, digest }, ... } }.
+/// When a signature was there, says a time stamp.
+pub(super) struct TimeStamp<'a> {
+    pub(super) time: FileTime,
+    pub(super) signer: StampSigner<'a>,
+}
+
+pub(super) enum StampSigner<'a> {
+    /// RFC 3161: signed data of its own.
+    Token(Box<SignedData<'a>>),
+    /// RFC 2985: a signer beside the others, with its certificate among theirs.
+    Counter(Box<SignerInfo<'a>>),
+}
+
+/// A certificate, and those that may lead on from there.
+pub(super) type Signed<'s, 'a> = (&'s Certificate<'a>, Vec<&'s Certificate<'a>>);
+
+impl<'a> TimeStamp<'a> {
+    /// The certificate it is signed with, and those that may lead on from there.
+    pub(super) fn certificates<'s>(
+        &'s self,
+        outer: &'s [Certificate<'a>],
+    ) -> Result<Signed<'s, 'a>, CatalogError> {
+        match &self.signer {
+            StampSigner::Token(token) => {
+                let (_, certificate) = token.first_signer()?;
+                Ok((certificate, token.certificates.iter().chain(outer).collect()))
+            }
+            StampSigner::Counter(signer) => Ok((signer.certificate(outer)?, outer.iter().collect())),
+        }
+    }
+}
+
+impl<'a> SignedData<'a> {
+    /// The parts of a time stamp's `TSTInfo`:
+    /// OCTET STRING { SEQUENCE { version, policy, SEQUENCE { algorithm, digest }, number, time, ... } }.
+    fn stamp_parts(&self) -> Result<(AnyRef<'a>, Vec<AnyRef<'a>>), CatalogError> {
+        let what = "a time stamp";
+        let content = self.content.ok_or(CatalogError::Digest { what: "the missing time stamp" })?;
+        let wrapped: OctetStringRef<'a> = self.file.read(content, what)?;
+        Ok((content, self.file.first::<Vec<AnyRef<'a>>>(wrapped.as_bytes(), what)?.0))
+    }
+
+    /// The time of a time stamp. It may have a fraction of a second, which `der` does not read.
+    fn stamped_time(&self) -> Result<FileTime, CatalogError> {
+        let (content, parts) = self.stamp_parts()?;
+        let damaged = || self.file.damaged("the time of a time stamp", content.value());
+        let time = parts.get(4).filter(|time| time.tag() == Tag::GeneralizedTime).ok_or_else(damaged)?;
+        generalized_time(time.value()).ok_or_else(damaged)
+    }
+
+    /// Whether a time stamp's `TSTInfo` is about this signature.
     fn check_time_stamp(&self, signature: &[u8]) -> Result<(), CatalogError> {
         if self.content_type != TIME_STAMP_INFO {
             return Err(CatalogError::Digest { what: "the kind of the time stamp" });
         }
         let what = "a time stamp";
-        let content = self.content.ok_or(CatalogError::Digest { what: "the missing time stamp" })?;
-        let wrapped: OctetStringRef<'_> = self.file.read(content, what)?;
-        let (parts, _) = self.file.first::<Vec<AnyRef<'_>>>(wrapped.as_bytes(), what)?;
+        let (content, parts) = self.stamp_parts()?;
         let imprint = *parts.get(2).ok_or_else(|| self.file.damaged(what, content.value()))?;
         let offset = self.file.offset(imprint.value());
         let imprint: DigestInfo<'_> = self.file.read(imprint, what)?;
@@ -365,6 +481,25 @@ impl SignedData<'_> {
         }
         Ok(())
     }
+}
+
+/// `YYYYMMDDhhmmss[.f...]Z`.
+fn generalized_time(text: &[u8]) -> Option<FileTime> {
+    let digits = text.strip_suffix(b"Z")?;
+    let (digits, fraction) = digits.split_at_checked(14)?;
+    let is_fraction = |rest: &[u8]| rest.len() > 1 && rest.starts_with(b".");
+    if !fraction.is_empty() && !is_fraction(fraction) || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    if !fraction.iter().skip(1).all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = |from: usize, length: usize| -> Option<u16> {
+        std::str::from_utf8(digits.get(from..from + length)?).ok()?.parse().ok()
+    };
+    let small = |from: usize| number(from, 2).and_then(|value| u8::try_from(value).ok());
+    let time = DateTime::new(number(0, 4)?, small(4)?, small(6)?, small(8)?, small(10)?, small(12)?).ok()?;
+    Some(FileTime::from_unix(time.unix_duration().as_secs().cast_signed(), 0))
 }
 
 /// Verifies each certificate whose issuer is among them.
@@ -391,6 +526,24 @@ mod tests {
         ];
         for (bytes, oid, expected) in cases {
             assert_eq!((oid.as_bytes(), oid.to_string().as_str()), (bytes, expected));
+        }
+    }
+
+    #[test]
+    fn times_of_time_stamps() {
+        let time = FileTime::from_unix(1_709_208_000, 0);
+        let cases: [(&[u8], Option<FileTime>); 8] = [
+            (b"20240229120000Z", Some(time)),
+            (b"20240229120000.123Z", Some(time)),
+            (b"20240229120000.Z", None),
+            (b"20240229120000.1x3Z", None),
+            (b"20230229120000Z", None),
+            (b"20240229120000", None),
+            (b"2024022912000Z", None),
+            (b"+0240229120000Z", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(generalized_time(text), expected, "{}", String::from_utf8_lossy(text));
         }
     }
 

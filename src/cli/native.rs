@@ -65,6 +65,8 @@ fn group(name: &'static str) -> clap::Command {
     let about = match name {
         "image" => "Looks at WIM files and the images in them.",
         "driver" => "Lists and adds driver packages.",
+        "cat" => "Looks at catalogs: what is in them, who signed them, whether files belong to them.",
+        "inf" => "Looks at INF files: what they would install, and what is wrong with them.",
         "hive" => "Reads and edits registry hives as files.",
         "reg" => "Reads and edits the registry of an image; the words of reg.exe are understood too.",
         _ => "",
@@ -130,7 +132,9 @@ fn clap_argument(argument: &'static Argument) -> Arg {
     arg = arg.value_name(argument.value_name).required(argument.is_required());
     arg = match argument.occurs {
         Occurs::Repeated => arg.action(ArgAction::Append).num_args(1..),
-        Occurs::Any => arg.action(ArgAction::Append),
+        // An option takes one value each time: what follows may be a position.
+        Occurs::Any if matches!(argument.native, Native::Option(_)) => arg.action(ArgAction::Append),
+        Occurs::Any => arg.action(ArgAction::Append).num_args(0..),
         Occurs::Optional | Occurs::Required => arg.action(ArgAction::Set),
     };
     match argument.kind {

@@ -21,7 +21,7 @@ use super::package::{self, ImageIncludes, Reading};
 use super::published_name::PublishedName;
 use super::report::{AddOutcome, AddReport, AddRequest, AddedPackage};
 use super::service::ServiceWriter;
-use super::signature::{self, Signature};
+use super::signature::{self, Judge, Signature};
 use super::source::{self, Candidate, PackageFile};
 use super::store::Store;
 use super::{DriverError, configuration, reflection, store_name};
@@ -80,11 +80,6 @@ pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
     } else {
         session.commit_savepoint(whole)?;
     }
-    let is_signed =
-        |added: &AddedPackage| matches!(added.outcome, AddOutcome::Installed { signed: true, .. });
-    if report.packages.iter().any(is_signed) {
-        report.exceptions.push(signature::CHAIN_EXCEPTION.to_owned());
-    }
     let is_skipped = |added: &AddedPackage| matches!(added.outcome, AddOutcome::Skipped { .. });
     if report.error().is_none() && report.packages.iter().all(is_skipped) {
         report.nothing_usable = Some(nothing_found(request));
@@ -106,6 +101,7 @@ fn add_all(
     let count = packages.iter().filter(|read| is_counted(read)).count();
     progress.event(&Event::Begin { task: Task::AddDrivers, total: count as u64 });
     let mut sibling = sibling_package(session)?;
+    let judge = Judge::new(session, &request.roots)?;
     let mut position = 0;
     for read in packages {
         environment.cancel.check()?;
@@ -113,8 +109,8 @@ fn add_all(
         let Read { path, result } = read;
         let outcome = match result {
             Ok(package) => {
-                let job =
-                    Job { request, windows, path: &path, package: &package, sibling: sibling.as_deref() };
+                let sibling = sibling.as_deref();
+                let job = Job { request, windows, path: &path, package: &package, sibling, judge: &judge };
                 add_guarded(session, &job)?
             }
             Err(outcome) => outcome,
@@ -214,6 +210,7 @@ struct Job<'a> {
     package: &'a ReadPackage,
     /// Another package of the store.
     sibling: Option<&'a str>,
+    judge: &'a Judge,
 }
 
 /// Adds a package inside a savepoint. The error that ends the whole run is returned as such.
@@ -254,7 +251,7 @@ impl Loaded {
 }
 
 fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
-    let Job { request, windows, path, package, sibling } = *job;
+    let Job { request, windows, path, package, sibling, judge } = *job;
     let ReadPackage { inf_name, plan, .. } = package;
     let class = SetupClass::of(session.registry(), &plan.version)?.ok_or_else(|| DriverError::NoClass {
         inf: inf_name.clone(),
@@ -262,7 +259,7 @@ fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
     })?;
     let pool = session.environment().pool.clone();
     let folder = source::folder_of(path);
-    let loaded = load(package, folder, &pool)?;
+    let loaded = load(package, folder, &pool, judge)?;
     if let Some(fault) = &loaded.signature.fault
         && !request.force_unsigned
         && !signature::unsigned_is_allowed(windows.arch)
@@ -322,12 +319,13 @@ fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
         hive: present.map_or(class.hive(), |stored| stored.hive).to_string(),
         signed: loaded.signature.is_signed(),
         signer: loaded.signature.signer.clone(),
+        trust: loaded.signature.trust.clone().map(Box::new),
         exceptions,
     })
 }
 
 /// Finds and opens the package's files, and judges them by the catalog.
-fn load(package: &ReadPackage, folder: &Path, pool: &Pool) -> Result<Loaded> {
+fn load(package: &ReadPackage, folder: &Path, pool: &Pool, by: &Judge) -> Result<Loaded> {
     let ReadPackage { inf_name, inf, plan, .. } = package;
     let inf_path = WinPath::root().join(inf_name.as_str());
     let catalog_path = plan
@@ -352,7 +350,7 @@ fn load(package: &ReadPackage, folder: &Path, pool: &Pool) -> Result<Loaded> {
     let data: Arc<dyn ReadAt> = Arc::new(inf.clone());
     let digests = if hash { Some(catalog::digest_file(&*data)?) } else { None };
     let inf_file = PackageFile { relative: inf_path, data, digests };
-    let (signature, chosen) = judge(inf_name, plan, &inf_file, &files, &catalogs);
+    let (signature, chosen) = judge(by, inf_name, plan, &inf_file, &files, &catalogs);
     let catalog = match (chosen, catalog_path) {
         (Some(chosen), Some(relative)) => {
             Some(PackageFile { relative, data: Arc::clone(&chosen.data), digests: None })
@@ -390,6 +388,7 @@ fn open_catalogs(folder: &Path, relative: Option<&WinPath>) -> Result<Vec<Catalo
 
 /// The judgement, and the catalog it is by: the first that vouches for all, else the first.
 fn judge<'a>(
+    by: &Judge,
     inf_name: &str,
     plan: &PackagePlan,
     inf: &PackageFile,
@@ -407,7 +406,7 @@ fn judge<'a>(
             Ok(parsed) => {
                 let members = std::iter::once(inf).chain(files);
                 let members = members.map(|file| (file.relative.to_string(), file.digests.as_ref()));
-                Signature::judge(inf_name, name, parsed, members)
+                by.judge(inf_name, name, parsed, members)
             }
             Err(error) => Signature::none(DriverError::BadCatalog {
                 inf: inf_name.to_owned(),

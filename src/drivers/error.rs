@@ -112,6 +112,16 @@ pub enum DriverError {
         /// From the catalog reader.
         reason: String,
     },
+    /// The catalog was made for later versions of Windows.
+    #[error("the catalog {catalog} of {inf} is for another Windows: {reason}")]
+    WrongOs {
+        /// File name of the INF.
+        inf: String,
+        /// File name of the catalog.
+        catalog: String,
+        /// From the catalog reader.
+        reason: String,
+    },
     /// The catalog does not vouch for a file.
     #[error("the hash of {file} is not in the catalog {catalog}")]
     NotInCatalog {
@@ -191,7 +201,12 @@ impl From<DriverError> for Error {
             DriverError::BadCatalog { .. } => with(
                 ErrorClass::NotApplicable,
                 Code(0xE000_0242),
-                "get the package again from its vendor, or add it with --force-unsigned",
+                "get the package again from its vendor, name a root certificate that you trust (--root FILE), or add it with --force-unsigned",
+            ),
+            DriverError::WrongOs { .. } => with(
+                ErrorClass::NotApplicable,
+                crate::catalog::OS_MISMATCH,
+                "get the package that was signed for this Windows, or add it with --force-unsigned",
             ),
             DriverError::NotInCatalog { .. } => with(
                 ErrorClass::NotApplicable,

@@ -12,7 +12,7 @@ use super::class::SetupClass;
 use super::database::{self, StoredPackage};
 use super::package::{self, ImageIncludes};
 use super::report::{DriverInfo, DriverModel, DriverPackage};
-use super::signature::{SCORE_UNSIGNED, Signature};
+use super::signature::{Judge, SCORE_UNSIGNED};
 use super::store::Store;
 use super::{DriverError, source, store_name};
 
@@ -123,11 +123,12 @@ fn outside_info(session: &mut Session, path: &Path) -> Result<DriverInfo> {
     let version = inf.version(&target)?;
     let class = SetupClass::of(session.registry(), &version)?;
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let judge = Judge::new(session, &[])?;
     let signed = plans
         .iter()
         .find(|(arch, plan)| *arch == windows.arch && !plan.devices.is_empty())
         .or_else(|| plans.iter().find(|(_, plan)| !plan.devices.is_empty()))
-        .map(|(_, plan)| is_signed(path, &name, &bytes, plan));
+        .map(|(_, plan)| is_signed(&judge, path, &name, &bytes, plan));
     Ok(DriverInfo {
         package: outside_package(name, &version, class.as_ref()),
         store_path: path.display().to_string(),
@@ -155,7 +156,7 @@ fn outside_package(name: String, version: &InfVersion, class: Option<&SetupClass
 
 /// Whether the catalog beside an INF vouches for the INF. The other files are judged when the
 /// package is added.
-fn is_signed(path: &Path, name: &str, bytes: &[u8], plan: &PackagePlan) -> bool {
+fn is_signed(judge: &Judge, path: &Path, name: &str, bytes: &[u8], plan: &PackagePlan) -> bool {
     let Some(catalog_name) = &plan.version.catalog else { return false };
     let Ok(relative) = source::relative_path(name, catalog_name) else { return false };
     let Ok(found) = source::matches(source::folder_of(path), &relative) else { return false };
@@ -164,7 +165,7 @@ fn is_signed(path: &Path, name: &str, bytes: &[u8], plan: &PackagePlan) -> bool 
         let parsed = source::read_whole(file).ok().and_then(|bytes| Catalog::parse(&bytes).ok());
         parsed.is_some_and(|catalog| {
             let members = std::iter::once((name.to_owned(), Some(&digests)));
-            Signature::judge(name, catalog_name, &catalog, members).is_signed()
+            judge.judge(name, catalog_name, &catalog, members).is_signed()
         })
     })
 }

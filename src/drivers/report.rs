@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::base::{Arch, Code, Error, FileTime, Guid, Version};
+use crate::catalog::Trust;
 
 /// Which packages to add, and how strictly.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,8 @@ pub struct AddRequest {
     pub force_unsigned: bool,
     /// Keep nothing when one package fails.
     pub all_or_nothing: bool,
+    /// Files of root certificates that are trusted besides those of the image.
+    pub roots: Vec<PathBuf>,
 }
 
 /// What became of a request.
@@ -64,6 +67,9 @@ pub enum AddOutcome {
         signed: bool,
         /// Common name of the signer.
         signer: Option<String>,
+        /// What kind of signer it is, and the chain by which it is trusted.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trust: Option<Box<Trust>>,
         /// What is not exact, said in words.
         exceptions: Vec<String>,
     },

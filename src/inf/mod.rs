@@ -16,6 +16,7 @@
 mod decoration;
 mod document;
 mod error;
+mod findings;
 mod lexer;
 mod models;
 mod number;
@@ -33,6 +34,7 @@ mod version;
 pub use decoration::Decoration;
 pub use document::{Line, Section};
 pub use error::InfError;
+pub use findings::{Finding, Level};
 pub use plan::{
     Configuration, CopyFile, Device, EventLog, Filter, InfVersion, Interface, PackagePlan, PropertyAction,
     RegistryAction, RegistryOperation, Service, TokenText,
@@ -114,6 +116,14 @@ impl Inf {
     /// out of all proportion, or an included INF is there but broken.
     pub fn package_with(&self, target: &Target, options: &PackageOptions<'_>) -> Result<PackagePlan> {
         package::plan(&self.document, target, options)
+    }
+
+    /// What is wrong with it, by InfVerif's numbers, in the order of its lines.
+    pub fn check(&self, target: &Target, options: &PackageOptions<'_>) -> Vec<Finding> {
+        let plan = self.package_with(target, options);
+        let mut found = findings::check(&self.document, target, plan.as_ref().ok());
+        found.extend(plan.err().map(|error| Finding::refused(&error)));
+        found
     }
 
     /// Decorations of all `[Manufacturer]` lines, each once, in order: what the INF is for.

@@ -299,7 +299,15 @@ impl Report for AddReport {
 pub fn added(package: &AddedPackage) -> String {
     let source = package.source.display();
     match &package.outcome {
-        AddOutcome::Installed { published_name, already_present, boot_critical, signed, signer, .. } => {
+        AddOutcome::Installed {
+            published_name,
+            already_present,
+            boot_critical,
+            signed,
+            signer,
+            trust,
+            ..
+        } => {
             let mut facts = Vec::new();
             if *already_present {
                 facts.push("was already there".to_owned());
@@ -307,8 +315,9 @@ pub fn added(package: &AddedPackage) -> String {
             if *boot_critical {
                 facts.push("boot critical".to_owned());
             }
+            let kind = trust.as_ref().map(|trust| format!(" ({})", trust.kind.as_str())).unwrap_or_default();
             facts.push(match (signed, signer) {
-                (true, Some(signer)) => format!("signed by {signer}"),
+                (true, Some(signer)) => format!("signed by {signer}{kind}"),
                 (true, None) => "signed".to_owned(),
                 (false, _) => "unsigned".to_owned(),
             });

@@ -4,10 +4,12 @@
 //! Two languages are spoken: DISM's, to the byte, because scripts read it; and our own, which is
 //! tidier. What a command found is a plain struct of its own room; here it gets a [`Report`].
 
+mod catalogs;
 mod changes;
 mod drivers;
 mod failure;
 mod images;
+mod infs;
 mod json;
 mod layout;
 mod page;
@@ -16,9 +18,11 @@ mod recipe;
 mod registry;
 mod screen;
 
+pub use catalogs::{CatalogFacts, CatalogList, CatalogVerdict, MemberVerdict};
 pub use changes::{ChangeList, Detail};
 pub use drivers::{DriverDetails, DriverList, added};
 pub use failure::{dism_error, error_json, native_error};
+pub use infs::{InfChecks, InfFindings, InfPlan, InfPlans};
 pub use json::{Document, ImageRef, LeftAlone, SCHEMA_VERSION, StepResult};
 pub use layout::{banner, image_version, success};
 pub use page::{Layout, Page, Style};

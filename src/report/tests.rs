@@ -349,6 +349,7 @@ fn what_became_of_each_package() {
         hive: "DRIVERS".into(),
         signed: false,
         signer: None,
+        trust: None,
         exceptions: vec!["the catalog was not checked".into()],
     };
     let error =

@@ -2,6 +2,7 @@
 //! The long loops. `./x soak` runs them all with the counts of the record; `--short` with small
 //! ones, for every change. Names of loops run only these.
 
+mod catalogs;
 mod concurrent;
 mod hive;
 mod hive_faults;
@@ -45,6 +46,7 @@ const LOOPS: &[(&str, &str, Loop)] = &[
     ("mutation", "no damaged input makes a parser panic, hang or take memory without bound", mutation::run),
     ("hive", "hives after random edits are what a model says, to every reader", hive::run),
     ("hive-faults", "a save that is killed or starved leaves the old hive or the new one", hive_faults::run),
+    ("catalogs", "no byte of a trusted catalog can be changed without it being refused", catalogs::run),
     ("large", "an image of very many files", large::run),
 ];
 

@@ -32,6 +32,7 @@ pub(crate) fn add(session: &mut Session, values: &Values) -> Result<Changed> {
         recurse: values.has("recurse"),
         force_unsigned: values.has("force_unsigned"),
         all_or_nothing: values.has("all_or_nothing"),
+        roots: values.paths("root")?,
     };
     let report = drivers::add(session, &request)?;
     let installed =

@@ -2,7 +2,7 @@
 //! Driver packages.
 
 use super::super::commands::{self, Action};
-use super::{Argument, Command, Kind, Native, Occurs, Scope, flag, servicing};
+use super::{Argument, Command, Kind, Native, Occurs, ROOT, Scope, flag, servicing};
 
 pub(super) static COMMANDS: &[Command] = &[
     Command {
@@ -66,6 +66,7 @@ pub(super) static COMMANDS: &[Command] = &[
                 "all-or-nothing",
                 "Adds nothing if one package cannot be added; else the good ones are kept.",
             ),
+            ROOT,
         ],
         summary: "Adds driver packages to an image.",
         dism_example: "/Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse",

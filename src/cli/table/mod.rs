@@ -11,6 +11,7 @@ mod apps;
 mod associations;
 mod capabilities;
 mod capturing;
+mod catalogs;
 mod custom_images;
 mod drivers;
 mod edition;
@@ -18,6 +19,7 @@ mod features;
 mod full_flash;
 mod globals;
 mod imaging;
+mod infs;
 mod installer;
 mod international;
 mod mounting;
@@ -225,6 +227,17 @@ const INDEX: Argument =
 const NAME: Argument =
     option("name", &["Name"], "name", (Kind::Text, "NAME"), "The name of the image, instead of its number.");
 
+/// Root certificates that are trusted besides the known ones.
+const ROOT: Argument = Argument {
+    id: "root",
+    dism: &["Root", "RootCertificate"],
+    native: Native::Option("root"),
+    value_name: "FILE",
+    kind: Kind::Path,
+    occurs: Occurs::Any,
+    help: "Trusts the root certificates of a file (PEM, DER, PKCS#7) too.",
+};
+
 /// A command that only we have.
 const fn own(
     native: &'static str,
@@ -266,6 +279,8 @@ static AREAS: &[&[Command]] = &[
     wim_boot::COMMANDS,
     drivers::COMMANDS,
     registry::COMMANDS,
+    catalogs::COMMANDS,
+    infs::COMMANDS,
     packages::COMMANDS,
     features::COMMANDS,
     capabilities::COMMANDS,

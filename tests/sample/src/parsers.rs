@@ -12,9 +12,9 @@ use std::sync::{Arc, LazyLock};
 use transom::base::{
     Arch, BlobHash, FileTime, NodeId, NodeKind, StreamKind, Version, WinName, WinPath, name,
 };
-use transom::catalog::Catalog;
+use transom::catalog::{Catalog, TrustStore};
 use transom::hive::{Applied, Hive, KeyId, OpenOptions, RegText, Value, default_root_security};
-use transom::inf::{Inf, Target as InfTarget};
+use transom::inf::{Inf, PackageOptions, Target as InfTarget};
 use transom::io::{Cancel, FixedClock, NoProgress, Pool, ReadAt, Scratch, read_vec};
 use transom::volume::memory::MemoryVolume;
 use transom::volume::{Overlay, Volume};
@@ -190,15 +190,22 @@ fn inf(bytes: &[u8], _scratch: &Path) {
         };
         drop(inf.version(&target));
         drop(inf.package(&target));
+        drop(inf.check(&target, &PackageOptions::default()));
     }
 }
 
 fn catalog(bytes: &[u8], _scratch: &Path) {
+    // The certificates of a catalog as roots, so that chains end at all; the same bytes as what the
+    // registry keeps.
+    let mut store = TrustStore::empty();
+    let _ = (store.add_file(bytes), store.add_blob(bytes));
     let Ok(parsed) = Catalog::parse(bytes) else { return };
     let _ = (parsed.members().len(), parsed.attribute("OS"), parsed.signer());
     drop(parsed.verify_signature());
+    drop(parsed.judge(&store, FileTime(133_000_000_000_000_000)));
     if let Ok(digests) = catalog::digest_file(&bytes.to_vec()) {
         let _: bool = parsed.contains(&digests);
+        drop(parsed.check_os("the catalog", &digests, Version::new(10, 0, 0, 0)));
     }
 }
 
