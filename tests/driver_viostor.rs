@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driver_support::captured::{self, Exception};
-use driver_support::{ImageRecipe, Keys, corpus, entries, open, read, surroundings, unxz};
+use driver_support::{ImageRecipe, corpus, entries, open, read, surroundings, unxz};
 use transom::base::{Arch, Version, WinPath, name};
 use transom::drivers::{self, AddOutcome, AddReport, AddRequest};
 use transom::image::{HiveName, Session};
@@ -19,56 +19,8 @@ const STORE_NAME: &str = "viostor.inf_amd64_520417bbc533faba";
 const INF: &str = "viostor_100.90.104.21500_w10_amd64.inf";
 const BUILD: Version = Version::new(10, 0, 14393, 0);
 
-/// What the capture and we differ in, by the book (drivers.md section 9), and why.
+/// What this capture and we differ in besides [`captured::COMMON`], by the book, and why.
 const EXCEPTIONS: &[Exception] = &[
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverDatabase",
-        value: Some("OemInfMap"),
-        reason: "depends on what else is in the image",
-    },
-    Exception {
-        hive: "*",
-        key_contains: "DriverDatabase",
-        value: Some("UpdateDate"),
-        reason: "time of the import",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("ImportDate"),
-        reason: "time of the import; captures leave it out",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("OemPath"),
-        reason: "folder it was imported from",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("FileSize"),
-        reason: "of the payload, which is a stand-in here",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("SignerName"),
-        reason: "the stand-in catalog is not signed",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("SignerScore"),
-        reason: "the stand-in catalog is not signed",
-    },
-    Exception {
-        hive: "SYSTEM",
-        key_contains: "DriverPackages",
-        value: Some("Version"),
-        reason: "a placeholder in the capture; compared below",
-    },
     Exception {
         hive: "SYSTEM",
         key_contains: "Services\\viostor",
@@ -83,21 +35,9 @@ const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         hive: "SYSTEM",
-        key_contains: "\\Properties",
-        value: None,
-        reason: "the submission id is in the real catalog only",
-    },
-    Exception {
-        hive: "SYSTEM",
         key_contains: "DeviceIds\\{4d36e97b-e325-11ce-bfc1-08002be10318}",
         value: None,
         reason: "left out of this capture",
-    },
-    Exception {
-        hive: "SYSTEM_LEGACY_CDB",
-        key_contains: "",
-        value: None,
-        reason: "Windows 7 and older only",
     },
 ];
 
@@ -116,30 +56,9 @@ fn add(session: &mut Session, source: &Path, force_unsigned: bool) -> AddReport 
 }
 
 fn compare(corpus: &Path, session: &mut Session, published: &str) {
-    let expected = captured::load(&corpus.join("drivers/expected/viostor.json"));
-    let ours = captured::changes(&session.diff().unwrap().registry);
-    let nothing = Keys::new();
-    let mut hives: Vec<&String> = expected.keys().chain(ours.keys()).collect();
-    hives.sort();
-    hives.dedup();
-    let mut differences = Vec::new();
-    for hive in hives {
-        let captured_keys = captured::renamed(expected.get(hive).unwrap_or(&nothing), published);
-        let ours = ours.get(hive).unwrap_or(&nothing);
-        // Keys that the image had before are no change of ours.
-        let mut ours = ours.clone();
-        if ours.is_empty() && hive != "SYSTEM_LEGACY_CDB" {
-            differences.push(format!("nothing was written to {hive}"));
-        }
-        for key in captured_keys.keys().filter(|key| captured_keys[*key].is_empty()) {
-            ours.entry(key.clone()).or_default();
-        }
-        differences.extend(captured::differences(hive, &captured_keys, &ours, EXCEPTIONS));
-    }
-    for exception in EXCEPTIONS {
-        assert!(!exception.reason.is_empty());
-    }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let exceptions: Vec<&Exception> = captured::COMMON.iter().chain(EXCEPTIONS).collect();
+    let capture = corpus.join("drivers/expected/viostor.json");
+    captured::compare(&capture, session, &[("oem0.inf", published)], &exceptions);
 }
 
 fn value(session: &mut Session, path: &str, value: &str) -> (u32, Vec<u8>) {

@@ -105,7 +105,12 @@ pub(crate) fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
 }
 
 /// Every difference of one hive that no exception allows; keys compare without regard to case.
-pub(crate) fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: &[Exception]) -> Vec<String> {
+pub(crate) fn differences(
+    hive: &str,
+    captured: &Keys,
+    ours: &Keys,
+    exceptions: &[&Exception],
+) -> Vec<String> {
     let allowed = |key: &str, value: Option<&str>| {
         exceptions.iter().any(|exception| {
             (exception.hive == "*" || exception.hive == hive)
@@ -135,12 +140,11 @@ pub(crate) fn differences(hive: &str, captured: &Keys, ours: &Keys, exceptions: 
     found
 }
 
-/// The same keys with every `oem0.inf` as another published name.
-pub(crate) fn renamed(keys: &Keys, published: &str) -> Keys {
-    let old_bytes = name::units_to_le(&name::units("oem0.inf"));
-    let new_bytes = name::units_to_le(&name::units(published));
-    let rename =
-        |text: &str| text.replace("OEM0.INF", &published.to_uppercase()).replace("oem0.inf", published);
+/// The same keys with a text replaced everywhere: in keys, in names of values, in their data.
+pub(crate) fn replaced(keys: &Keys, old: &str, new: &str) -> Keys {
+    let (old_bytes, new_bytes) = (name::units_to_le(&name::units(old)), name::units_to_le(&name::units(new)));
+    // Keys are in upper case.
+    let rename = |text: &str| text.replace(&old.to_uppercase(), &new.to_uppercase()).replace(old, new);
     let data = |(kind, data): &Data| {
         let (mut rest, mut bytes) = (&data[..], Vec::new());
         while let Some(at) = find(rest, &old_bytes) {
@@ -160,4 +164,78 @@ pub(crate) fn renamed(keys: &Keys, published: &str) -> Keys {
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// What every capture and we differ in, by the book (drivers.md section 9), and why.
+pub(crate) const COMMON: &[Exception] = &[
+    package_value("OemPath", "folder it was imported from"),
+    package_value("ImportDate", "time of the import; captures leave it out"),
+    package_value("FileSize", "of the payload, which is a stand-in here"),
+    package_value("SignerName", "the stand-in catalog is not signed"),
+    package_value("SignerScore", "the stand-in catalog is not signed"),
+    package_value("Version", "a placeholder in the captures"),
+    Exception {
+        hive: "SYSTEM",
+        key_contains: "DriverDatabase",
+        value: Some("OemInfMap"),
+        reason: "depends on what else is in the image",
+    },
+    Exception {
+        hive: "*",
+        key_contains: "DriverDatabase",
+        value: Some("UpdateDate"),
+        reason: "time of the import",
+    },
+    Exception {
+        hive: "SYSTEM",
+        key_contains: "\\Properties",
+        value: None,
+        reason: "the submission id is in the real catalog only",
+    },
+    Exception {
+        hive: "SYSTEM_LEGACY_CDB",
+        key_contains: "",
+        value: None,
+        reason: "Windows 7 and older only",
+    },
+];
+
+const fn package_value(value: &'static str, reason: &'static str) -> Exception {
+    Exception { hive: "*", key_contains: "DriverPackages", value: Some(value), reason }
+}
+
+/// Fails unless a session changed what a capture holds, but for what is excepted. `texts` are
+/// replaced in the capture first.
+pub(crate) fn compare(
+    capture: &Path,
+    session: &mut transom::image::Session,
+    texts: &[(&str, &str)],
+    exceptions: &[&Exception],
+) {
+    let expected = load(capture);
+    let ours = changes(&session.diff().unwrap().registry);
+    let nothing = Keys::new();
+    let mut hives: Vec<&String> = expected.keys().chain(ours.keys()).collect();
+    hives.sort();
+    hives.dedup();
+    let mut found = Vec::new();
+    for hive in hives {
+        let mut captured_keys = expected.get(hive).unwrap_or(&nothing).clone();
+        for (old, new) in texts {
+            captured_keys = replaced(&captured_keys, old, new);
+        }
+        let mut ours = ours.get(hive).unwrap_or(&nothing).clone();
+        if ours.is_empty() && hive != "SYSTEM_LEGACY_CDB" {
+            found.push(format!("nothing was written to {hive}"));
+        }
+        // Keys that the image had before are no change of ours.
+        for key in captured_keys.keys().filter(|key| captured_keys[*key].is_empty()) {
+            ours.entry(key.clone()).or_default();
+        }
+        found.extend(differences(hive, &captured_keys, &ours, exceptions));
+    }
+    for exception in exceptions {
+        assert!(!exception.reason.is_empty());
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -79,6 +79,7 @@ pub(crate) const CLASSES: &[(&str, &str, bool)] = &[
     ("{4d36e96f-e325-11ce-bfc1-08002be10318}", "Mouse", true),
     ("{4d36e968-e325-11ce-bfc1-08002be10318}", "Display", false),
     ("{4d36e972-e325-11ce-bfc1-08002be10318}", "Net", false),
+    ("{745a17a0-74d3-11d0-b6fe-00a0c90f57da}", "HIDClass", true),
 ];
 
 /// A hive file, and its logs by their suffix.
