@@ -306,6 +306,10 @@ impl<'a> Checker<'a> {
 
     /// Walks the install sections of models lines; gives the number of the lines.
     fn models(&mut self, section: &Section<'a>) -> usize {
+        // Many lines may lead to one section.
+        if !self.walked.insert(format!("{}|models", fold(section.name()))) {
+            return 1;
+        }
         self.line_tokens(section);
         let mut count = 0;
         for line in section.lines().filter(|line| line.fields().len() > 1) {
