@@ -843,7 +843,9 @@ fn content_of(hash: Option<BlobHash>, source: StreamSource, blobs: &BTreeMap<Blo
             BlobHash::ZERO => Vec::new(),
             hash => blobs[&hash].clone(),
         },
-        StreamSource::New(content) => read_vec(&content, 0, content.len()).unwrap(),
+        StreamSource::New(content) | StreamSource::Stored(content) => {
+            read_vec(&content, 0, content.len()).unwrap()
+        }
         StreamSource::Patched { base, changed, content } => {
             let data = read_vec(&content, 0, content.len()).unwrap();
             let mut rebuilt = blobs[&base].clone();

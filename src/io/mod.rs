@@ -8,6 +8,7 @@ mod progress;
 mod read_at;
 mod replace;
 mod scratch;
+mod space;
 
 pub use cancel::Cancel;
 pub use pool::{MemoryLimit, Pool};
@@ -15,6 +16,7 @@ pub use progress::{Event, NoProgress, Progress, Task};
 pub use read_at::{FileReader, ReadAt, Window, read_vec};
 pub use replace::AtomicFile;
 pub use scratch::Scratch;
+pub use space::free_space;
 
 /// Where "now" comes from. Floors 0 to 5 never read the system's clock themselves.
 pub trait Clock: Send + Sync {

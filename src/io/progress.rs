@@ -10,6 +10,8 @@ pub enum Task {
     Verify,
     /// New blobs are compressed and written.
     Commit,
+    /// A tree is written to a new file.
+    Capture,
     /// Images are written to another file.
     Export,
     /// A file is written anew without its holes.

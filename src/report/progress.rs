@@ -170,7 +170,7 @@ impl Meter {
     fn heading(&self, task: Task) -> Option<&'static str> {
         match (task, self.language) {
             (Task::Verify, _) => Some("Verifying image"),
-            (Task::Commit, _) => Some("Saving image"),
+            (Task::Commit | Task::Capture, _) => Some("Saving image"),
             (Task::Export, _) => Some("Exporting image"),
             (Task::Optimize, _) => Some("Optimizing file"),
             (Task::Split, _) => Some("Splitting file"),
@@ -228,7 +228,7 @@ impl Progress for Meter {
 
 fn unit(task: Task) -> &'static str {
     match task {
-        Task::Verify | Task::Commit | Task::Export | Task::Optimize | Task::Split => "bytes",
+        Task::Verify | Task::Commit | Task::Capture | Task::Export | Task::Optimize | Task::Split => "bytes",
         _ => "items",
     }
 }

@@ -17,6 +17,8 @@
 //!
 //! Source: ebiggers/wimlib `src/blob_table.c`.
 
+use std::collections::HashSet;
+
 use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -195,6 +197,11 @@ impl BlobTable {
         } else {
             self.by_hash.push((prefix(&entry.hash), number));
         }
+    }
+
+    /// The lengths of all blobs.
+    pub(super) fn lengths(&self) -> HashSet<u64> {
+        (0..self.entries.len() as u32).filter_map(|entry| self.length(entry)).collect()
     }
 
     /// Sorts the index; of several entries with one hash the first stays.

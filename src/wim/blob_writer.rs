@@ -6,15 +6,17 @@
 //! all cores busy alike, in bounded memory.
 //!
 //! A stream is compressed only once its hash is known to be new: small streams lie in one wave and
-//! are hashed before it is compressed; large ones are hashed in a pass of their own. A patched
-//! stream is as good as certain to be new; it is hashed on the way, and taken back if it was not.
+//! are hashed before it is compressed. Large ones are hashed in a pass of their own when something
+//! else has their length; one whose length is its own is new, and is read once and hashed on the
+//! way. A patched stream is as good as certain to be new; it is hashed on the way, and taken back
+//! if it was not.
 //!
 //! A patched stream copies the encoded form of every chunk outside its changes. Its hash is made
 //! from the decoded copies and the new bytes of the other chunks, so that resource and hash agree
 //! whatever the source claims; the old blob's hash is checked on the way, so that damage is not
 //! passed on under a new hash.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ const WAVE_PER_WORKER: u64 = 4 << 20;
 const WAVE: std::ops::RangeInclusive<u64> = SMALL..=32 << 20;
 /// Chunks of a solid resource that are compressed at once: each takes several times its size.
 const SOLID_CHUNKS: usize = 4;
+/// What stands before the chunk table of a solid resource: length, chunk size, codec.
+const SOLID_HEADER: usize = 16;
 /// In a file without compression, streams are read in pieces of this size.
 const RAW_PIECE: u32 = 128 << 10;
 /// Encoded bytes are gathered until there are so many.
@@ -69,6 +73,8 @@ pub(super) struct Job {
     pub(super) base: Option<BaseChunks>,
     /// An image's metadata: always written, never shared with another blob.
     pub(super) metadata: bool,
+    /// Stored as it is where that is possible (not in a solid resource).
+    pub(super) plain: bool,
     /// For data of another WIM, what that says it hashes to: then it is read once only, and checked.
     pub(super) claim: Option<Claim>,
 }
@@ -86,10 +92,34 @@ impl Job {
         self.content.len()
     }
 
-    /// New data whose hash must be known before any of it is compressed.
-    fn is_hashed_first(&self) -> bool {
+    /// New data.
+    pub(super) fn new(content: Arc<dyn ReadAt>) -> Self {
+        Self { content, base: None, metadata: false, plain: false, claim: None }
+    }
+
+    /// The metadata of an image.
+    pub(super) fn metadata(content: Arc<dyn ReadAt>, base: Option<BaseChunks>) -> Self {
+        Self { base, metadata: true, ..Self::new(content) }
+    }
+
+    /// New data that is too long to be hashed in memory before any of it is compressed.
+    fn is_large(&self) -> bool {
         self.base.is_none() && self.claim.is_none() && !self.metadata && self.length() > SMALL
     }
+}
+
+/// What the file has already.
+#[derive(Clone, Copy)]
+pub(super) struct Present<'a> {
+    /// Whether it has these bytes.
+    pub(super) hash: &'a (dyn Fn(BlobHash) -> bool + Sync),
+    /// Whether it may have something of this length.
+    pub(super) length: &'a (dyn Fn(u64) -> bool + Sync),
+}
+
+impl Present<'_> {
+    /// Nothing at all.
+    pub(super) const NOTHING: Self = Self { hash: &|_| false, length: &|_| false };
 }
 
 /// What became of a job.
@@ -99,6 +129,14 @@ pub(super) struct Outcome {
     pub(super) length: u64,
     /// Where it was written; nothing for bytes that the file (or an earlier job) already has.
     pub(super) written: Option<ResourceHeader>,
+}
+
+/// What became of the jobs of a solid resource.
+pub(super) struct SolidOutcome {
+    /// The resource with its true original size; nothing when no job had anything new.
+    pub(super) resource: Option<ResourceHeader>,
+    /// For each job: hash, length, and where it begins in the decoded resource, if it is in it.
+    pub(super) blobs: Vec<(BlobHash, u64, Option<u64>)>,
 }
 
 /// What the writer works with.
@@ -236,28 +274,14 @@ impl<'a> BlobWriter<'a> {
         Ok((self.output.position(), self.output.high))
     }
 
-    /// Appends the jobs' streams in order. `known` tells which hashes need not be written.
-    pub(super) fn write(
-        &mut self,
-        jobs: &[Job],
-        known: &(dyn Fn(BlobHash) -> bool + Sync),
-    ) -> Result<Vec<Outcome>> {
+    /// Appends the jobs' streams in order, but for what is there already.
+    pub(super) fn write(&mut self, jobs: &[Job], present: Present<'_>) -> Result<Vec<Outcome>> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; jobs.len()];
         let mut seen: HashMap<BlobHash, usize> = HashMap::new();
         // Expected hashes of what was hashed first.
         let mut expected: HashMap<usize, BlobHash> = HashMap::new();
-        let large: Vec<usize> = jobs
-            .iter()
-            .enumerate()
-            .filter(|(_, job)| job.is_hashed_first())
-            .map(|(number, _)| number)
-            .collect();
-        let hashes: Vec<BlobHash> = large
-            .par_iter()
-            .filter_map(|&number| jobs.get(number))
-            .map(|job| self.setting.hash(&*job.content))
-            .collect::<Result<_>>()?;
-        for (number, hash) in large.into_iter().zip(hashes) {
+        let known = present.hash;
+        for (number, hash) in self.hash_ambiguous(jobs, present)? {
             if known(hash) || seen.contains_key(&hash) {
                 let length = jobs.get(number).map_or(0, Job::length);
                 if let Some(outcome) = outcomes.get_mut(number) {
@@ -303,6 +327,20 @@ impl<'a> BlobWriter<'a> {
             .collect()
     }
 
+    /// Hashes the large new streams whose length something else has too.
+    fn hash_ambiguous(&self, jobs: &[Job], present: Present<'_>) -> Result<Vec<(usize, BlobHash)>> {
+        let mut lengths: HashMap<u64, u32> = HashMap::new();
+        for job in jobs.iter().filter(|job| !job.metadata && job.length() > SMALL) {
+            *lengths.entry(job.length()).or_default() += 1;
+        }
+        let ambiguous = |job: &Job| {
+            let length = job.length();
+            job.is_large() && (lengths.get(&length) != Some(&1) || (present.length)(length))
+        };
+        let chosen: Vec<(usize, &Job)> = jobs.iter().enumerate().filter(|(_, job)| ambiguous(job)).collect();
+        chosen.into_par_iter().map(|(number, job)| Ok((number, self.setting.hash(&*job.content)?))).collect()
+    }
+
     fn process(&mut self, wave: Vec<Run>, state: &mut WriteState<'_>) -> Result<()> {
         let mut runs: Vec<(Run, Progressing)> = wave
             .into_iter()
@@ -338,8 +376,9 @@ impl<'a> BlobWriter<'a> {
             .par_iter()
             .zip(&dropped)
             .map(|((run, _), &dropped)| {
+                let plain = dropped || jobs.get(run.job).is_some_and(|job| job.plain);
                 let compress = |piece: &Piece| match compression {
-                    Some(compression) if !dropped && piece.copied.is_none() && !piece.data.is_empty() => {
+                    Some(compression) if !plain && piece.copied.is_none() && !piece.data.is_empty() => {
                         compress(compression, level, &piece.data)
                     }
                     _ => Ok(None),
@@ -401,29 +440,56 @@ impl<'a> BlobWriter<'a> {
     }
 
     /// Appends the jobs' streams, one after the other, as one solid resource: as many chunks at a
-    /// time as there are workers, the next ones read meanwhile. Gives the resource's place; its
-    /// original size is the true one. Every job has a claim, and is checked against it.
-    pub(super) fn write_solid(&mut self, jobs: &[Job], compression: Compression) -> Result<ResourceHeader> {
-        let total = jobs.iter().fold(0, |sum: u64, job| sum.saturating_add(job.length()));
+    /// time as there are workers, the next ones read meanwhile. A job with a claim is checked
+    /// against it; of the others, what is there already is left out.
+    ///
+    /// The chunk table stands before the chunks, and how many there are is known last. So room is
+    /// kept for as many as there would be if nothing were left out, and the resource begins as much
+    /// later as there are fewer.
+    pub(super) fn write_solid(
+        &mut self,
+        jobs: &[Job],
+        compression: Compression,
+        present: Present<'_>,
+    ) -> Result<SolidOutcome> {
+        let mut skipped: HashMap<usize, BlobHash> = HashMap::new();
+        let mut expected: HashMap<usize, BlobHash> = HashMap::new();
+        let mut seen: HashSet<BlobHash> = HashSet::new();
+        for (number, hash) in self.hash_ambiguous(jobs, present)? {
+            match (present.hash)(hash) || !seen.insert(hash) {
+                true => skipped.insert(number, hash),
+                false => expected.insert(number, hash),
+            };
+        }
+        let wanted = jobs.iter().enumerate().filter(|(number, _)| !skipped.contains_key(number));
+        let most = wanted.fold(0, |sum: u64, (_, job)| sum.saturating_add(job.length()));
         let chunk_size = u64::from(compression.chunk_size);
-        let count = total.div_ceil(chunk_size);
-        let table_size = count.checked_mul(4).and_then(|size| usize::try_from(size).ok());
-        let table_size = table_size.ok_or_else(|| internal("a solid resource is too long"))?;
+        let too_long = || internal("a solid resource is too long");
+        let most = most.div_ceil(chunk_size).checked_mul(4).and_then(|size| usize::try_from(size).ok());
+        let most = most.ok_or_else(too_long)?;
         let start = self.output.position();
-        let mut front = Vec::with_capacity(16 + table_size);
-        front.extend(total.to_le_bytes());
-        front.extend(compression.chunk_size.to_le_bytes());
-        front.extend(compression.codec.solid_number().to_le_bytes());
-        self.output.append(&front)?;
-        self.output.append(&vec![0; table_size])?;
-        let mut stream =
-            SolidStream { setting: self.setting, jobs, next: 0, position: 0, digest: Sha1::default() };
+        self.output.append(&vec![0; SOLID_HEADER + most])?;
+        let mut stream = SolidStream {
+            setting: self.setting,
+            jobs,
+            present,
+            skipped,
+            expected,
+            seen,
+            next: 0,
+            position: 0,
+            digest: Sha1::default(),
+            loaded: None,
+            total: 0,
+            begin: 0,
+            blobs: Vec::with_capacity(jobs.len()),
+        };
         let level = self.setting.level;
         let encoder = encoder_memory(compression.codec, level, compression.chunk_size);
         // Each chunk stands in memory with its encoder, its result and the chunk read meanwhile.
         let memory = encoder.saturating_add(chunk_size.saturating_mul(3));
         let chunks = self.setting.pool.at_once(memory).min(SOLID_CHUNKS);
-        let mut table: Vec<u8> = Vec::with_capacity(table_size);
+        let mut table: Vec<u8> = Vec::with_capacity(most);
         let mut window = stream.window(chunks, compression.chunk_size)?;
         while !window.is_empty() {
             self.setting.cancel.check()?;
@@ -444,22 +510,28 @@ impl<'a> BlobWriter<'a> {
             }
             window = next?;
         }
-        if table.len() != table_size {
-            return Err(internal("a solid resource has another length than was announced"));
+        let SolidStream { total, blobs, .. } = stream;
+        if total == 0 {
+            self.output.rewind(start);
+            return Ok(SolidOutcome { resource: None, blobs });
         }
-        self.output.patch(start + 16, &table)?;
+        let unused = most.checked_sub(table.len()).ok_or_else(too_long)?;
+        let start = start + unused as u64;
+        let mut front = Vec::with_capacity(SOLID_HEADER + table.len());
+        front.extend(total.to_le_bytes());
+        front.extend(compression.chunk_size.to_le_bytes());
+        front.extend(compression.codec.solid_number().to_le_bytes());
+        front.extend(table);
+        self.output.patch(start, &front)?;
+        let size = self.output.position() - start;
         let flags = ResourceFlags::SOLID;
-        Ok(ResourceHeader {
-            size: self.output.position() - start,
-            flags,
-            offset: start,
-            original_size: total,
-        })
+        let resource = Some(ResourceHeader { size, flags, offset: start, original_size: total });
+        Ok(SolidOutcome { resource, blobs })
     }
 
     /// Leaves room for the chunk table, whose content is known last.
     fn reserve_table(&mut self, state: &WriteState<'_>, job: usize) -> Result<()> {
-        let length = state.jobs.get(job).map_or(0, Job::length);
+        let length = state.jobs.get(job).filter(|job| !job.plain).map_or(0, Job::length);
         let size = self.setting.table_size(length)?;
         self.output.append(&vec![0; size])
     }
@@ -494,7 +566,7 @@ impl<'a> BlobWriter<'a> {
         let length = job.length();
         let flags = if job.metadata { ResourceFlags::METADATA } else { ResourceFlags::empty() };
         let plain = ResourceHeader { size: length, flags, offset: progressing.start, original_size: length };
-        if self.setting.compression.is_none() {
+        if self.setting.compression.is_none() || job.plain {
             return Ok(plain);
         }
         let table_size = self.setting.table_size(length)?;
@@ -557,13 +629,25 @@ impl Claim {
     }
 }
 
-/// The bytes of all jobs one after the other, each job's hash checked where it ends.
+/// The new bytes of all jobs one after the other, each job hashed on the way.
 struct SolidStream<'a> {
     setting: &'a Setting<'a>,
     jobs: &'a [Job],
+    present: Present<'a>,
+    /// Jobs that are known not to be new.
+    skipped: HashMap<usize, BlobHash>,
+    /// What the jobs that were hashed first must hash to.
+    expected: HashMap<usize, BlobHash>,
+    seen: HashSet<BlobHash>,
     next: usize,
     position: u64,
     digest: Sha1,
+    /// A small job that is known to be new.
+    loaded: Option<Vec<u8>>,
+    total: u64,
+    /// Where the current job begins.
+    begin: u64,
+    blobs: Vec<(BlobHash, u64, Option<u64>)>,
 }
 
 impl SolidStream<'_> {
@@ -584,22 +668,76 @@ impl SolidStream<'_> {
         let mut chunk = Vec::new();
         while let Some(job) = self.jobs.get(self.next).filter(|_| chunk.len() < size) {
             self.setting.cancel.check()?;
+            if self.position == 0 && self.loaded.is_none() && self.is_left_out(job)? {
+                self.next += 1;
+                continue;
+            }
             let room = (size - chunk.len()) as u64;
             let count = room.min(SMALL).min(job.length() - self.position);
-            let bytes = read_vec(&*job.content, self.position, count)?;
-            self.digest.update(&bytes);
-            chunk.extend(bytes);
+            match &self.loaded {
+                Some(bytes) => {
+                    let from = usize::try_from(self.position).unwrap_or(usize::MAX);
+                    let part = bytes.get(from..from.saturating_add(count as usize));
+                    chunk.extend(part.ok_or_else(|| internal("a small stream is too short"))?);
+                }
+                None => {
+                    let bytes = read_vec(&*job.content, self.position, count)?;
+                    self.digest.update(&bytes);
+                    chunk.extend(bytes);
+                }
+            }
             self.position += count;
             if self.position == job.length() {
-                let found = BlobHash(std::mem::take(&mut self.digest).finish());
-                if let Some(claim) = job.claim.filter(|claim| claim.hash != found) {
-                    return Err(claim.broken(found));
-                }
-                self.next += 1;
-                self.position = 0;
+                self.ended(job)?;
             }
         }
+        self.total += chunk.len() as u64;
         Ok(chunk)
+    }
+
+    /// Whether a job brings nothing new; a small one is read to find that out.
+    fn is_left_out(&mut self, job: &Job) -> Result<bool> {
+        let length = job.length();
+        if length == 0 {
+            self.blobs.push((BlobHash::ZERO, 0, None));
+            return Ok(true);
+        }
+        if let Some(&hash) = self.skipped.get(&self.next) {
+            self.blobs.push((hash, length, None));
+            return Ok(true);
+        }
+        if job.claim.is_some() || length > SMALL {
+            return Ok(false);
+        }
+        let bytes = read_vec(&*job.content, 0, length)?;
+        let mut digest = Sha1::default();
+        digest.update(&bytes);
+        let hash = BlobHash(digest.clone().finish());
+        if (self.present.hash)(hash) || self.seen.contains(&hash) {
+            self.blobs.push((hash, length, None));
+            return Ok(true);
+        }
+        self.digest = digest;
+        self.loaded = Some(bytes);
+        Ok(false)
+    }
+
+    /// Notes a job whose last byte was taken.
+    fn ended(&mut self, job: &Job) -> Result<()> {
+        let found = BlobHash(std::mem::take(&mut self.digest).finish());
+        if let Some(claim) = job.claim.filter(|claim| claim.hash != found) {
+            return Err(claim.broken(found));
+        }
+        if let Some(&expected) = self.expected.get(&self.next).filter(|&&expected| expected != found) {
+            return Err(WimError::Unstable { expected, found }.into());
+        }
+        self.blobs.push((found, job.length(), Some(self.begin)));
+        self.begin += job.length();
+        self.seen.insert(found);
+        self.next += 1;
+        self.position = 0;
+        self.loaded = None;
+        Ok(())
     }
 }
 

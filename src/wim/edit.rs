@@ -50,6 +50,8 @@ pub enum StreamSource {
     Unchanged,
     /// New bytes.
     New(Arc<dyn ReadAt>),
+    /// New bytes that are not to be compressed.
+    Stored(Arc<dyn ReadAt>),
     /// The bytes of a blob of the WIM but for some ranges and the length. Chunks outside the
     /// ranges are copied compressed.
     Patched {

@@ -38,6 +38,9 @@ impl SourceImage {
     }
 }
 
+/// Extension and name, in upper case.
+pub(super) type Kind = (Box<[u16]>, Box<[u16]>);
+
 /// A blob to be put into another file.
 pub(super) struct Wanted {
     pub(super) hash: BlobHash,
@@ -47,7 +50,7 @@ pub(super) struct Wanted {
     /// Names that lead to it.
     pub(super) references: u64,
     /// Files of one kind, one after the other, compress better together.
-    kind: (Box<[u16]>, Box<[u16]>),
+    kind: Kind,
     /// Position of its file among the sources.
     source: usize,
 }
@@ -80,7 +83,7 @@ impl Wanted {
     /// The job that decodes it and writes it anew.
     pub(super) fn job(&self) -> Result<Job> {
         let claim = Claim { hash: self.hash, offset: self.location.resource.offset };
-        Ok(Job { content: self.wim.blob(self.hash)?, base: None, metadata: false, claim: Some(claim) })
+        Ok(Job { claim: Some(claim), ..Job::new(self.wim.blob(self.hash)?) })
     }
 }
 
@@ -106,7 +109,7 @@ pub(super) fn gather<'a>(images: impl IntoIterator<Item = &'a SourceImage>) -> R
                     wim,
                     location,
                     references: 1,
-                    kind: kind(dentry.name),
+                    kind: kind(units(dentry.name)),
                     source,
                 });
             }
@@ -132,8 +135,8 @@ pub(super) fn sort_for_solid(wanted: &mut [Wanted]) {
 }
 
 /// Extension and name as Windows compares them.
-fn kind(stored: &[u8]) -> (Box<[u16]>, Box<[u16]>) {
-    let name: Box<[u16]> = units(stored).map(name::upcase).collect();
+pub(super) fn kind(name: impl Iterator<Item = u16>) -> Kind {
+    let name: Box<[u16]> = name.map(name::upcase).collect();
     let dot = name.iter().rposition(|&unit| unit == u16::from(b'.'));
     let extension = dot.and_then(|dot| name.get(dot..)).unwrap_or_default().into();
     (extension, name)

@@ -8,6 +8,7 @@
 //!
 //! Order: header, blobs, metadata, blob table, XML, integrity table; the header is written last.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,14 +17,16 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
 use super::blob_table::{EntryRaw, SOLID_RESOURCE};
-use super::blob_writer::{BlobWriter, Job, Setting};
+use super::blob_writer::{BlobWriter, Job, Present, Setting};
 use super::commit_file::CommitFile;
 use super::file::{ImageIndex, Wim, internal};
 use super::gather::{SourceImage, Wanted, gather, sort_for_solid};
 use super::header::{Compression, HEADER_SIZE, HeaderFlags, HeaderRaw, ResourceFlags, ResourceHeader};
-use super::image_text::{ImageText, image_element};
+use super::image_text::{self, ImageText, image_element};
 use super::integrity::IntegrityTable;
+use super::new_image::{self, LinkTargets, NewBlobs, NewImage, NewPlan, empty_tree};
 use super::resource::{Encoding, Resource};
+use super::space;
 use super::statistics::set_total_bytes;
 use super::transaction::{CommitOptions, open_locked};
 use crate::base::{BlobHash, Context, Error, FileTime, Guid, Result};
@@ -84,7 +87,8 @@ pub struct NewFile {
     integrity: Integrity,
     created: FileTime,
     images: Vec<(Wim, ImageIndex, ImageText)>,
-    boot: Option<usize>,
+    new_images: Vec<NewImage>,
+    boot: Option<u32>,
 }
 
 /// What was written.
@@ -106,7 +110,15 @@ impl NewFile {
     /// A file that will stand at `path`. `created` goes into its GUID, so that it is unique, and
     /// the same for the same images at the same time.
     pub fn new(path: &Path, storage: Storage, integrity: Integrity, created: FileTime) -> Self {
-        Self { path: path.to_owned(), storage, integrity, created, images: Vec::new(), boot: None }
+        Self {
+            path: path.to_owned(),
+            storage,
+            integrity,
+            created,
+            images: Vec::new(),
+            new_images: Vec::new(),
+            boot: None,
+        }
     }
 
     /// Adds an image of another file, with texts that replace its own.
@@ -114,9 +126,14 @@ impl NewFile {
         self.images.push((wim.clone(), index, text));
     }
 
+    /// Adds an image that is in no file yet. Such images come behind those of other files.
+    pub fn new_image(&mut self, image: NewImage) {
+        self.new_images.push(image);
+    }
+
     /// Makes the image that was added last the one to boot from.
     pub fn boot_from_last(&mut self) {
-        self.boot = self.images.len().checked_sub(1);
+        self.boot = u32::try_from(self.images.len() + self.new_images.len()).ok();
     }
 
     /// Writes the file and puts it in place.
@@ -152,18 +169,22 @@ impl NewFile {
             }
             let relative = images
                 .iter()
-                .all(|image| image.wim.inner().header.flags.contains(HeaderFlags::RELATIVE_PATH_FIX));
-            let guid = derived_guid(self.created, &images, self.storage);
+                .map(|image| image.wim.inner().header.flags.contains(HeaderFlags::RELATIVE_PATH_FIX))
+                .chain(self.new_images.iter().map(|image| image.links == LinkTargets::RelativeToRoot))
+                .all(|relative| relative);
+            let task = if self.new_images.is_empty() { Task::Export } else { Task::Capture };
             let content = Content {
-                guid,
+                guid: None,
+                created: self.created,
                 storage: self.storage,
                 integrity: self.integrity,
                 relative,
-                boot_index: self.boot.map_or(0, |position| position as u32 + 1),
+                boot_index: self.boot.unwrap_or(0),
                 blobs: gather(&images)?,
                 images: &images,
+                new_images: &self.new_images,
                 document: new_document(elements),
-                task: Task::Export,
+                task,
             };
             content.write(&mut *file, &reader(&target, &self.path)?, &self.path, options)
         };
@@ -211,13 +232,15 @@ pub fn rebuild_through(
         let images = every_image(&wim)?;
         let header = &wim.inner().header;
         let content = Content {
-            guid: wim.guid(),
+            guid: Some(wim.guid()),
+            created: FileTime::default(),
             storage: Storage::of(&wim),
             integrity: if wim.has_integrity_table() { Integrity::Table } else { Integrity::Absent },
             relative: header.flags.contains(HeaderFlags::RELATIVE_PATH_FIX),
             boot_index: wim.boot_index(),
             blobs: gather(&images)?,
             images: &images,
+            new_images: &[],
             document: wim.inner().xml.clone().unwrap_or_else(|| new_document(Vec::new())),
             task: Task::Optimize,
         };
@@ -245,15 +268,19 @@ fn new_document(elements: Vec<Element>) -> Document {
 
 /// A GUID made from what a file will hold and when: version 8 of RFC 9562.
 pub(super) fn derived_guid(created: FileTime, images: &[SourceImage], storage: Storage) -> Guid {
+    guid_of(created, images.iter().map(|image| (image.wim.guid(), image.hash)), storage)
+}
+
+fn guid_of(created: FileTime, images: impl Iterator<Item = (Guid, BlobHash)>, storage: Storage) -> Guid {
     let mut digest = Sha1::default();
     digest.update(&created.0.to_le_bytes());
     for compression in [storage.compression, storage.solid].into_iter().flatten() {
         digest.update(&compression.codec.solid_number().to_le_bytes());
         digest.update(&compression.chunk_size.to_le_bytes());
     }
-    for image in images {
-        digest.update(&image.wim.guid().0);
-        digest.update(&image.hash.0);
+    for (guid, metadata) in images {
+        digest.update(&guid.0);
+        digest.update(&metadata.0);
     }
     let hash = digest.finish();
     let mut bytes = [0; 16];
@@ -265,12 +292,15 @@ pub(super) fn derived_guid(created: FileTime, images: &[SourceImage], storage: S
 
 /// All that a whole file is to hold.
 struct Content<'a> {
-    guid: Guid,
+    /// The one to be kept; nothing for a new one.
+    guid: Option<Guid>,
+    created: FileTime,
     storage: Storage,
     integrity: Integrity,
     relative: bool,
     boot_index: u32,
     images: &'a [SourceImage],
+    new_images: &'a [NewImage],
     blobs: Vec<Wanted>,
     document: Document,
     task: Task,
@@ -294,23 +324,67 @@ impl Content<'_> {
             progress: options.progress,
             cancel: options.cancel,
         };
-        let total = self.blobs.iter().map(|blob| blob.location.length).fold(0, u64::saturating_add);
+        let base = empty_tree()?;
+        let mut jobs = Vec::new();
+        let mut plans = Vec::new();
+        for (number, image) in (self.images.len() as u32 + 1..).zip(self.new_images) {
+            plans.push(NewPlan::new(image, &base, number, &mut jobs)?);
+        }
+        let lengths = self.blobs.iter().map(|blob| blob.location.length);
+        let total = lengths.chain(jobs.iter().map(|job| job.content.len())).fold(0, u64::saturating_add);
+        let old: HashMap<BlobHash, u64> =
+            self.blobs.iter().map(|blob| (blob.hash, blob.location.length)).collect();
+        let old_lengths: HashSet<u64> = old.values().copied().collect();
+        let present = Present {
+            hash: &|hash| old.contains_key(&hash),
+            length: &|length| old_lengths.contains(&length),
+        };
+        let certain = encoded_length(&self.blobs, self.storage.compression);
+        let stored = space::Stored::new(self.storage.compression, self.storage.solid);
+        space::check(path, certain, &jobs, present, stored)?;
         options.progress.event(&Event::Begin { task: self.task, total });
         let mut writer = BlobWriter::new(&setting, file, HEADER_SIZE);
-        let (entries, copied_blobs) = match self.storage.solid {
+        let (mut entries, copied_blobs, solid_bytes) = match self.storage.solid {
             Some(solid) => {
                 sort_for_solid(&mut self.blobs);
                 write_solid_blobs(&mut writer, &self.blobs, solid)?
             }
-            None => write_blobs(&mut writer, &self.blobs, self.storage.compression, 1)?,
+            None => {
+                let (entries, copied) = write_blobs(&mut writer, &self.blobs, self.storage.compression, 1)?;
+                (entries, copied, 0)
+            }
         };
+        let order = match self.storage.solid {
+            Some(_) => new_image::solid_order(&plans, jobs.len()),
+            None => (0..jobs.len()).collect(),
+        };
+        let new = NewBlobs::write(&mut writer, jobs, &order, self.storage.solid, solid_bytes, present)?;
+        entries.extend(&new.entries);
         let mut table = write_metadata(&mut writer, self.images, self.storage.compression)?;
+        let mut identities: Vec<(Guid, BlobHash)> =
+            self.images.iter().map(|image| (image.wim.guid(), image.hash)).collect();
+        let mut new_references: HashMap<BlobHash, u64> = HashMap::new();
+        for plan in &plans {
+            let written = plan.write(&mut writer, &new.streams)?;
+            written.count(&mut new_references);
+            image_text::push(&mut self.document, written.element);
+            identities.push((Guid::NIL, BlobHash(written.entry.hash)));
+            table.push(written.entry);
+        }
+        for entry in &mut entries {
+            if let Some(count) = new_references.get(&BlobHash(entry.hash)) {
+                let all = u64::from(entry.references.get()) + count;
+                entry.references = U32::new(u32::try_from(all).unwrap_or(u32::MAX));
+            }
+        }
         let boot =
             (self.boot_index as usize).checked_sub(1).and_then(|position| table.get(position)).copied();
+        let images = table.len() as u32;
         table.extend(entries);
         let (end, _) = writer.finish()?;
-        let mut header = new_header(self.guid, self.storage, self.relative);
-        header.image_count = U32::new(u32::try_from(self.images.len()).unwrap_or(u32::MAX));
+        let guid = self.guid.unwrap_or_else(|| guid_of(self.created, identities.into_iter(), self.storage));
+        let mut header = new_header(guid, self.storage, self.relative);
+        header.image_count = U32::new(images);
         header.boot_index = U32::new(if boot.is_some() { self.boot_index } else { 0 });
         header.boot_metadata = boot.map(|entry| entry.resource).unwrap_or_default();
         let tables =
@@ -318,9 +392,9 @@ impl Content<'_> {
         let file_size = tables.write(file, reader, path, end, header, options)?;
         options.progress.event(&Event::End { task: self.task });
         Ok(NewFileReport {
-            images: self.images.len() as u32,
-            blobs: self.blobs.len() as u64,
-            bytes: total,
+            images,
+            blobs: self.blobs.len() as u64 + new.blobs,
+            bytes: old.values().sum::<u64>() + new.bytes,
             copied_blobs,
             file_size,
         })
@@ -413,6 +487,17 @@ impl Tables<'_> {
     }
 }
 
+/// What blobs of other files take at the least in a file of this compression: those that are copied
+/// or not compressed their length, and nothing is said of the others.
+pub(super) fn encoded_length(blobs: &[Wanted], compression: Option<Compression>) -> u64 {
+    let lengths = blobs.iter().map(|blob| match (blob.copyable(compression), compression) {
+        (Some(resource), _) => resource.size,
+        (None, None) => blob.location.length,
+        (None, Some(_)) => 0,
+    });
+    lengths.fold(0, u64::saturating_add)
+}
+
 /// Writes every image's metadata; gives their table entries.
 pub(super) fn write_metadata<'a>(
     writer: &mut BlobWriter<'_>,
@@ -430,8 +515,8 @@ pub(super) fn write_metadata<'a>(
             )?
         } else {
             let content: Arc<dyn ReadAt> = Arc::new(image.tree.bytes().to_vec());
-            let job = Job { content, base: None, metadata: true, claim: None };
-            let outcome = writer.write(std::slice::from_ref(&job), &|_| false)?;
+            let job = Job::metadata(content, None);
+            let outcome = writer.write(std::slice::from_ref(&job), Present::NOTHING)?;
             let written = outcome.first().and_then(|outcome| outcome.written);
             written.ok_or_else(|| internal("metadata was left out"))?
         };
@@ -477,7 +562,7 @@ pub(super) fn write_blobs(
             continue;
         }
         let jobs = run.iter().map(Wanted::job).collect::<Result<Vec<_>>>()?;
-        for (blob, outcome) in run.iter().zip(writer.write(&jobs, &|_| false)?) {
+        for (blob, outcome) in run.iter().zip(writer.write(&jobs, Present::NOTHING)?) {
             add(blob, outcome.written.ok_or_else(|| internal("a blob was left out"))?);
         }
     }
@@ -485,12 +570,13 @@ pub(super) fn write_blobs(
 }
 
 /// Writes all blobs into solid resources: those of a source that are wanted whole are copied, all
-/// others go into a new one.
+/// others go into a new one. Gives their table entries, how many were copied, and how many decoded
+/// bytes the resources hold.
 fn write_solid_blobs(
     writer: &mut BlobWriter<'_>,
     blobs: &[Wanted],
     compression: Compression,
-) -> Result<(Vec<EntryRaw>, u64)> {
+) -> Result<(Vec<EntryRaw>, u64, u64)> {
     let mut entries = Vec::with_capacity(blobs.len() + 1);
     let mut copied = 0;
     // Where the resource begins in the decoded bytes of the run.
@@ -539,17 +625,18 @@ fn write_solid_blobs(
     }
     if !rest.is_empty() {
         let jobs = rest.iter().map(|blob| blob.job()).collect::<Result<Vec<_>>>()?;
-        let header = writer.write_solid(&jobs, compression)?;
+        let written = writer.write_solid(&jobs, compression, Present::NOTHING)?;
+        let header = written.resource.ok_or_else(|| internal("solid data was left out"))?;
         entries.push(solid_entry(ResourceHeader { original_size: SOLID_RESOURCE, ..header }));
         for blob in rest {
             entries.push(blob_entry(blob, base));
             base += blob.location.length;
         }
     }
-    Ok((entries, copied))
+    Ok((entries, copied, base))
 }
 
-fn solid_entry(header: ResourceHeader) -> EntryRaw {
+pub(super) fn solid_entry(header: ResourceHeader) -> EntryRaw {
     EntryRaw {
         resource: header.into(),
         part_number: U16::new(1),

@@ -8,19 +8,22 @@
 //!
 //! Source: ebiggers/wimlib `src/split.c`, and sets that wimlib wrote.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use zerocopy::little_endian::{U16, U32};
 
 use super::blob_table::ENTRY_SIZE;
-use super::blob_writer::{BlobWriter, Setting};
+use super::blob_writer::{BlobWriter, Present, Setting};
+use super::commit_file::CommitFile;
 use super::file::{Wim, part_path};
 use super::gather::{Wanted, gather};
 use super::header::{HEADER_SIZE, HeaderFlags, Layout};
 use super::new_file::{
-    Integrity, Storage, Tables, begin, derived_guid, every_image, new_header, reader, write_blobs,
-    write_metadata,
+    Integrity, Storage, Tables, begin, derived_guid, encoded_length, every_image, new_header, reader,
+    write_blobs, write_metadata,
 };
+use super::space::{self, Stored};
 use super::transaction::CommitOptions;
 use crate::base::{Code, Context, Error, ErrorClass, FileTime, Result};
 use crate::codec::Level;
@@ -63,6 +66,22 @@ pub fn split(
     created: FileTime,
     options: &CommitOptions<'_>,
 ) -> Result<SplitReport> {
+    split_through(wim, first, limit, integrity, created, options, &mut |file| Box::new(file))
+}
+
+/// As [`split`], with all writes going through what `wrap` makes of each part.
+///
+/// # Errors
+/// As [`split`].
+pub fn split_through(
+    wim: &Wim,
+    first: &Path,
+    limit: u64,
+    integrity: Integrity,
+    created: FileTime,
+    options: &CommitOptions<'_>,
+    wrap: &mut (dyn FnMut(File) -> Box<dyn CommitFile> + Send),
+) -> Result<SplitReport> {
     let header = &wim.inner().header;
     let name = wim.path().display();
     if wim.is_solid() {
@@ -79,7 +98,7 @@ pub fn split(
     }
     options
         .pool
-        .run(|| Split::new(wim, limit)?.write(first, integrity, created, options))
+        .run(|| Split::new(wim, limit)?.write(first, integrity, created, options, wrap))
         .context(|| format!("while splitting {name}"))
 }
 
@@ -123,6 +142,7 @@ impl<'a> Split<'a> {
         integrity: Integrity,
         created: FileTime,
         options: &CommitOptions<'_>,
+        wrap: &mut dyn FnMut(File) -> Box<dyn CommitFile>,
     ) -> Result<SplitReport> {
         let total = u16::try_from(self.parts.len()).map_err(|_| {
             Error::new(ErrorClass::Usage, format!("{} parts are more than a set may have", self.parts.len()))
@@ -137,6 +157,12 @@ impl<'a> Split<'a> {
         let inner = self.wim.inner();
         let storage = Storage { compression: self.wim.compression(), solid: None };
         let bytes = self.parts.iter().flatten().map(|blob| blob.location.length).fold(0, u64::saturating_add);
+        let certain = self
+            .parts
+            .iter()
+            .map(|blobs| encoded_length(blobs, storage.compression))
+            .fold(0, u64::saturating_add);
+        space::check(first, certain, &[], Present::NOTHING, Stored::AsItIs)?;
         options.progress.event(&Event::Begin { task: Task::Split, total: bytes });
         let guid = derived_guid(created, &self.images, storage);
         let document = inner.xml.clone().unwrap_or_else(|| Document::new(Element::new("WIM")));
@@ -144,7 +170,7 @@ impl<'a> Split<'a> {
         let mut done = 0;
         let mut written = Vec::with_capacity(paths.len());
         for ((number, path), blobs) in (1..=total).zip(&paths).zip(&self.parts) {
-            let (target, mut file) = begin(path, &mut |file| Box::new(file))?;
+            let (target, mut file) = begin(path, wrap)?;
             let reader = reader(&target, path)?;
             let setting = Setting {
                 path,

@@ -22,7 +22,7 @@ use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
 use super::blob_table::{EntryRaw, SOLID_RESOURCE};
-use super::blob_writer::{BaseChunks, BlobWriter, Job, Outcome, Setting};
+use super::blob_writer::{BaseChunks, BlobWriter, Job, Outcome, Present, Setting};
 use super::chunk_cache::CacheOptions;
 use super::commit_file::{CommitFile, Recorded};
 use super::edit::{ImageEdit, StreamSource};
@@ -33,8 +33,10 @@ use super::header::{HEADER_SIZE, HeaderFlags, ResourceFlags, ResourceHeader};
 use super::image_text::{self, ImageText};
 use super::integrity::IntegrityTable;
 use super::metadata_writer::{Plan, ResolvedStreams};
-use super::new_file::{write_blobs, write_metadata};
+use super::new_file::{encoded_length, write_blobs, write_metadata};
+use super::new_image::{NewImage, NewPlan, WrittenImage, WrittenStream, empty_tree};
 use super::resource::{ChunkLayout, ChunkTable, Encoding, Resource};
+use super::space::{self, Stored};
 use super::statistics::{Statistics, set_total_bytes, update_image};
 use super::tree::Tree;
 use crate::base::{BlobHash, Context, Error, FileTime, NodeId, Result};
@@ -91,12 +93,17 @@ struct ImageChanges {
     removed: Vec<ImageIdentity>,
     texts: Vec<(ImageIdentity, ImageText)>,
     added: Vec<(Wim, ImageIndex, ImageText)>,
+    new: Vec<NewImage>,
     boot: Option<Boot>,
 }
 
 impl ImageChanges {
     fn is_empty(&self) -> bool {
-        self.removed.is_empty() && self.texts.is_empty() && self.added.is_empty() && self.boot.is_none()
+        self.removed.is_empty()
+            && self.texts.is_empty()
+            && self.added.is_empty()
+            && self.new.is_empty()
+            && self.boot.is_none()
     }
 }
 
@@ -131,6 +138,11 @@ impl Transaction {
     /// Adds an image of another file behind those that are there, with texts that replace its own.
     pub fn add_image(&mut self, wim: &Wim, index: ImageIndex, text: ImageText) {
         self.changes.added.push((wim.clone(), index, text));
+    }
+
+    /// Adds an image that is in no file yet. Such images come behind those of other files.
+    pub fn new_image(&mut self, image: NewImage) {
+        self.changes.new.push(image);
     }
 
     /// Sets the image to boot from.
@@ -242,6 +254,7 @@ struct Commit<'a> {
     removed: Vec<ImageIndex>,
     texts: Vec<(ImageIndex, &'a ImageText)>,
     added: Vec<(SourceImage, &'a ImageText)>,
+    new: &'a [NewImage],
     boot: Option<Boot>,
     /// End of everything that the current header names.
     end: u64,
@@ -273,7 +286,8 @@ impl<'a> Commit<'a> {
             Some(Boot::Image(image)) => Some(Boot::Image((find(&image)?, image.1))),
             boot => boot,
         };
-        if removed.len() as u64 >= u64::from(inner.header.image_count) + added.len() as u64 {
+        let gained = added.len() as u64 + changes.new.len() as u64;
+        if removed.len() as u64 >= u64::from(inner.header.image_count) + gained {
             return Err(WimError::LastImage { path: wim.path().display().to_string() }.into());
         }
         let mut targets: Vec<Target<'_>> = Vec::new();
@@ -296,7 +310,8 @@ impl<'a> Commit<'a> {
             }
             .into());
         }
-        Ok(Self { wim, options, targets, removed, texts, added, boot, end, before })
+        let new = &changes.new;
+        Ok(Self { wim, options, targets, removed, texts, added, new, boot, end, before })
     }
 
     fn run(&self, file: &mut dyn CommitFile) -> Result<CommitReport> {
@@ -342,16 +357,28 @@ impl<'a> Commit<'a> {
             cancel: self.options.cancel,
         };
         let plans = self.plans()?;
-        let (jobs, places) = self.jobs(&plans)?;
+        let (mut jobs, places) = self.jobs(&plans)?;
+        let base = empty_tree()?;
+        let first_new = self.image_count() - self.new.len() as u32 + 1;
+        let new_plans = (first_new..)
+            .zip(self.new)
+            .map(|(number, image)| NewPlan::new(image, &base, number, &mut jobs))
+            .collect::<Result<Vec<_>>>()?;
         let known = |hash: BlobHash| inner.table.find(hash).is_some();
+        let lengths = inner.table.lengths();
+        let present = Present { hash: &known, length: &|length| lengths.contains(&length) };
         let mut foreign = gather(self.added.iter().map(|(image, _)| image))?;
         foreign.retain(|blob| !known(blob.hash));
         let total = jobs.iter().map(|job| job.content.len()).sum::<u64>()
             + foreign.iter().map(|blob| blob.location.length).sum::<u64>();
+        // Left-overs behind the end are written over.
+        let reclaimed = self.before.saturating_sub(self.end);
+        let certain = encoded_length(&foreign, setting.compression).saturating_sub(reclaimed);
+        space::check(self.wim.path(), certain, &jobs, present, Stored::new(setting.compression, None))?;
         self.options.progress.event(&Event::Begin { task: Task::Commit, total });
 
         let mut writer = BlobWriter::new(&setting, file, self.end);
-        let outcomes = writer.write(&jobs, &known)?;
+        let outcomes = writer.write(&jobs, present)?;
         drop(jobs);
         let new_blobs: Vec<&Outcome> = outcomes.iter().filter(|outcome| outcome.written.is_some()).collect();
         let lengths: HashMap<BlobHash, u64> =
@@ -359,9 +386,20 @@ impl<'a> Commit<'a> {
         let rewritten = self.write_metadata(&mut writer, &plans, &places, &outcomes, &lengths)?;
         foreign.retain(|blob| !lengths.contains_key(&blob.hash));
         let (foreign_entries, _) = write_blobs(&mut writer, &foreign, setting.compression, 1)?;
-        let added_metadata =
+        let mut added_metadata =
             write_metadata(&mut writer, self.added.iter().map(|(image, _)| image), setting.compression)?;
-        let tables_change = !rewritten.is_empty() || !self.removed.is_empty() || !self.added.is_empty();
+        let written = |outcome: &Outcome| WrittenStream { hash: outcome.hash, length: outcome.length };
+        let streams: Vec<WrittenStream> = outcomes.iter().map(written).collect();
+        let mut new_images = Vec::new();
+        for plan in &new_plans {
+            let written = plan.write(&mut writer, &streams)?;
+            added_metadata.push(written.entry);
+            new_images.push(written);
+        }
+        let tables_change = !rewritten.is_empty()
+            || !self.removed.is_empty()
+            || !self.added.is_empty()
+            || !self.new.is_empty();
         if !tables_change && self.texts.is_empty() && self.boot.is_none() {
             // The edits say what was so already. A patched stream that turned out to be an old one
             // may have been appended and taken back.
@@ -398,7 +436,7 @@ impl<'a> Commit<'a> {
         new_entries.extend(&foreign_entries);
         let mut header = inner.header.raw;
         if tables_change {
-            let table = self.blob_table(&rewritten, new_entries, &added_metadata)?;
+            let table = self.blob_table(&rewritten, &new_images, new_entries, &added_metadata)?;
             let place = append(table.as_bytes(), ResourceFlags::METADATA)?;
             header.blob_table = place.into();
             let boot_index = self.boot_index();
@@ -418,7 +456,7 @@ impl<'a> Commit<'a> {
         if tables_change || !self.texts.is_empty() {
             let table_end = ResourceHeader::from(header.blob_table).end().unwrap_or(content_end);
             let place = if tables_change { table_end } else { content_end };
-            let xml = match self.xml(&rewritten, place)? {
+            let xml = match self.xml(&rewritten, &new_images, place)? {
                 Some(bytes) => append(&bytes, ResourceFlags::METADATA)?,
                 None => ResourceHeader::default(),
             };
@@ -462,7 +500,7 @@ impl<'a> Commit<'a> {
 
     fn image_count(&self) -> u32 {
         let kept = self.wim.image_count() - self.removed.len() as u32;
-        kept + self.added.len() as u32
+        kept + self.added.len() as u32 + self.new.len() as u32
     }
 
     /// The number that an image will have; nothing for one that is removed.
@@ -522,12 +560,11 @@ impl<'a> Commit<'a> {
                             HashPlace::Known(hash)
                         }
                         StreamSource::New(content) => {
-                            jobs.push(Job {
-                                content: content.clone(),
-                                base: None,
-                                metadata: false,
-                                claim: None,
-                            });
+                            jobs.push(Job::new(content.clone()));
+                            HashPlace::Job(jobs.len() - 1)
+                        }
+                        StreamSource::Stored(content) => {
+                            jobs.push(Job { plain: true, ..Job::new(content.clone()) });
                             HashPlace::Job(jobs.len() - 1)
                         }
                         StreamSource::Patched { base, changed, content } => {
@@ -539,7 +576,7 @@ impl<'a> Commit<'a> {
                                 return Err(wrong("changed ranges are not sorted"));
                             }
                             let base = self.base_chunks(*base, changed.clone())?;
-                            jobs.push(Job { content: content.clone(), base, metadata: false, claim: None });
+                            jobs.push(Job { base, ..Job::new(content.clone()) });
                             HashPlace::Job(jobs.len() - 1)
                         }
                     });
@@ -612,8 +649,8 @@ impl<'a> Commit<'a> {
                 continue;
             }
             let base = self.metadata_chunks(target, &bytes)?;
-            let job = Job { content: bytes.clone(), base, metadata: true, claim: None };
-            let outcome = writer.write(std::slice::from_ref(&job), &|_| false)?;
+            let job = Job::metadata(bytes.clone(), base);
+            let outcome = writer.write(std::slice::from_ref(&job), Present::NOTHING)?;
             drop(job);
             let outcome = outcome.into_iter().next().ok_or_else(|| internal("metadata was left out"))?;
             // What was written is read as any other metadata: that checks it, and counts it.
@@ -659,6 +696,7 @@ impl<'a> Commit<'a> {
     fn blob_table(
         &self,
         rewritten: &[Rewritten],
+        new_images: &[WrittenImage],
         mut new_entries: Vec<EntryRaw>,
         added_metadata: &[EntryRaw],
     ) -> Result<Vec<EntryRaw>> {
@@ -681,8 +719,9 @@ impl<'a> Commit<'a> {
         };
         let mut released: Vec<u32> = Vec::new();
         let mut removed = Vec::new();
-        for (image, _) in &self.added {
-            Statistics::count(&image.tree, &mut add);
+        let added = self.added.iter().map(|(image, _)| &image.tree);
+        for tree in added.chain(new_images.iter().map(|image| &image.tree)) {
+            Statistics::count(tree, &mut add);
         }
         for number in 1..=inner.header.image_count {
             let Some(index) = ImageIndex::new(number) else { continue };
@@ -742,7 +781,7 @@ impl<'a> Commit<'a> {
                 }
                 continue;
             }
-            if entry.header().flags.contains(ResourceFlags::METADATA) && !self.added.is_empty() {
+            if entry.header().flags.contains(ResourceFlags::METADATA) && !added_metadata.is_empty() {
                 // Metadata beyond the last image would come before that of the added ones.
                 continue;
             }
@@ -761,8 +800,13 @@ impl<'a> Commit<'a> {
     }
 
     /// The new XML, beginning at `offset`; nothing for a file without XML.
-    fn xml(&self, rewritten: &[Rewritten], offset: u64) -> Result<Option<Vec<u8>>> {
-        let described = !self.texts.is_empty() || !self.added.is_empty();
+    fn xml(
+        &self,
+        rewritten: &[Rewritten],
+        new_images: &[WrittenImage],
+        offset: u64,
+    ) -> Result<Option<Vec<u8>>> {
+        let described = !self.texts.is_empty() || !self.added.is_empty() || !new_images.is_empty();
         let mut document = match &self.wim.inner().xml {
             Some(document) => document.clone(),
             None if described => Document::new(Element::new("WIM")),
@@ -777,10 +821,13 @@ impl<'a> Commit<'a> {
             names.extend(text.name.as_deref());
         }
         image_text::renumber(&mut document, |index| self.new_index(index));
-        let kept = self.image_count() - self.added.len() as u32;
+        let kept = self.image_count() - self.added.len() as u32 - new_images.len() as u32;
         for (number, (image, text)) in (kept + 1..).zip(&self.added) {
             let element = image_text::image_element(image, number, text);
             image_text::push(&mut document, element);
+        }
+        for image in new_images {
+            image_text::push(&mut document, image.element.clone());
         }
         let added = image_text::names(&document, kept + 1);
         let all = image_text::names(&document, 1);
