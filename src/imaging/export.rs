@@ -21,16 +21,32 @@ pub enum Compress {
     Fast,
     /// LZX.
     Max,
+    /// LZMS, each file by itself. DISM does not write this, and reads it.
+    Lzms,
     /// LZMS, all files together: an ESD.
     Recovery,
 }
 
 impl Compress {
-    fn storage(self) -> Storage {
+    /// Fails for a new file whose name does not go with it.
+    pub(super) fn check_name(self, destination: &Path) -> Result<()> {
+        let esd = destination.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("esd"));
+        if self != Self::Recovery || esd {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorClass::Usage,
+            format!("recovery compression makes an ESD, and {} is not named so", destination.display()),
+        )
+        .with_hint("let the destination end in .esd"))
+    }
+
+    pub(super) fn storage(self) -> Storage {
         match self {
             Self::None => Storage::NONE,
             Self::Fast => Storage::FAST,
             Self::Max => Storage::MAXIMUM,
+            Self::Lzms => Storage { solid: None, ..Storage::RECOVERY },
             Self::Recovery => Storage::RECOVERY,
         }
     }
@@ -116,16 +132,8 @@ pub fn export(request: &ExportRequest, work: &Work<'_>) -> Result<ExportReport> 
         )
         .with_hint("name another destination; `transom image optimize` writes a file anew"));
     }
-    let esd = request.destination.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("esd"));
-    if request.compress == Some(Compress::Recovery) && !exists && !esd {
-        return Err(Error::new(
-            ErrorClass::Usage,
-            format!(
-                "recovery compression makes an ESD, and {} is not named so",
-                request.destination.display()
-            ),
-        )
-        .with_hint("let the destination end in .esd"));
+    if let Some(compress) = request.compress.filter(|_| !exists) {
+        compress.check_name(&request.destination)?;
     }
     if request.check_integrity {
         super::check_sound(&wim, work)?;

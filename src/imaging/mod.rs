@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The verbs that work on image files as a whole.
 
+mod capture;
+mod capture_list;
 mod change;
 mod export;
 mod info;
+mod lazy;
 mod list;
+mod scan;
 mod verify;
+mod windows_facts;
 
 use crate::base::{Error, ErrorClass, Result};
 use crate::wim::{ImageIndex, Wim};
 
+pub use capture::{
+    CaptureReport, CaptureRequest, CaptureTarget, capture, capture_directory, capture_through,
+};
+pub use capture_list::CaptureList;
 pub use change::{DeleteReport, SetReport, SetRequest, delete, set};
 pub use export::{
     Compress, ExportReport, ExportRequest, OptimizeReport, SplitFileReport, Work, export, optimize, split,

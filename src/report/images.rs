@@ -7,8 +7,8 @@ use super::json::{iso_times, to_value};
 use super::{Page, Report};
 use crate::base::{Arch, Error};
 use crate::imaging::{
-    DeleteReport, ExportReport, InfoReport, ListReport, OptimizeReport, SetReport, SplitFileReport,
-    Verification,
+    CaptureReport, DeleteReport, ExportReport, InfoReport, ListReport, OptimizeReport, SetReport,
+    SplitFileReport, Verification,
 };
 use crate::wim::ImageInfo;
 
@@ -269,6 +269,43 @@ impl Report for ExportReport {
         ));
         if self.compression_ignored {
             page.line("note: the file exists and keeps its compression");
+        }
+    }
+}
+
+impl Report for CaptureReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        for warning in &self.warnings {
+            page.line(format_args!("Warning: {warning}"));
+        }
+    }
+
+    fn native(&self, page: &mut Page) {
+        page.line(format_args!(
+            "{}: image {} ({}), {} in {}, {}",
+            self.destination.display(),
+            self.index,
+            self.name,
+            page.counted(self.files, "file"),
+            page.counted(self.directories, "folder"),
+            page.counted(self.bytes, "byte"),
+        ));
+        page.line(format_args!(
+            "{} new ({}), {} in all{}",
+            page.counted(self.new_blobs, "blob"),
+            page.counted(self.new_bytes, "byte"),
+            page.counted(self.file_size, "byte"),
+            if self.verified { ", verified" } else { "" },
+        ));
+        for path in &self.left_out {
+            page.line(format_args!("left out: {path}"));
+        }
+        for warning in &self.warnings {
+            page.line(format_args!("warning: {warning}"));
         }
     }
 }

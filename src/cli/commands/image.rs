@@ -8,8 +8,11 @@ use super::super::values::Values;
 use super::Found;
 use crate::base::{Error, ErrorClass, Result};
 use crate::image::Environment;
-use crate::imaging::{self, Compress, ExportRequest, Selection, SetRequest, Work};
-use crate::wim::{ImageText, Wim};
+use crate::imaging::{
+    self, CaptureList, CaptureRequest, CaptureTarget, Compress, ExportRequest, Selection, SetRequest, Work,
+};
+use crate::volume::directory::LinkFixing;
+use crate::wim::{ImageText, LinkTargets, Wim};
 
 /// `image info`.
 pub(crate) fn info(_environment: &Environment, values: &Values) -> Result<Found> {
@@ -43,6 +46,15 @@ fn work(environment: &Environment) -> Work<'_> {
     Work { pool, progress: &**progress, cancel, clock: &**clock }
 }
 
+/// Whole files are written, or not at all: there is no difference that could be shown.
+fn not_dry(values: &Values) -> Result<()> {
+    match values.has("dry_run") {
+        true => Err(Error::new(ErrorClass::Unsupported, "this command has no dry run: nothing was done")
+            .with_hint("leave --dry-run out; `transom image info` shows what the file holds")),
+        false => Ok(()),
+    }
+}
+
 /// `image list`.
 pub(crate) fn list(environment: &Environment, values: &Values) -> Result<Found> {
     let (file, selection) = target(values)?;
@@ -51,6 +63,7 @@ pub(crate) fn list(environment: &Environment, values: &Values) -> Result<Found> 
 
 /// `image export`.
 pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
     let mut selectors = Values::default();
     for (from, to) in [("index", "index"), ("source_name", "name")] {
         if let Some(value) = values.first(from) {
@@ -66,8 +79,7 @@ pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found
         tracing::info!("the parts that {} means are looked for beside the first", pattern.to_string_lossy());
     }
     if values.has("wim_boot") {
-        return Err(Error::new(ErrorClass::Unsupported, "WIMBoot images are not written")
-            .with_hint("Windows 10 and later do not use them; leave the option out"));
+        return Err(wim_boot());
     }
     let wim = Wim::open(&target.file)?;
     if target.images == Images::Unsaid && !all && wim.image_count() > 1 {
@@ -80,12 +92,7 @@ pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found
             target.file.display()
         )));
     }
-    let compress = values.text("compress")?.map(|word| match word.to_ascii_lowercase().as_str() {
-        "none" => Compress::None,
-        "fast" => Compress::Fast,
-        "recovery" => Compress::Recovery,
-        _ => Compress::Max,
-    });
+    let compress = compression(values)?;
     let request = ExportRequest {
         source: target.file,
         images: selection(target.images),
@@ -98,20 +105,87 @@ pub(crate) fn export(environment: &Environment, values: &Values) -> Result<Found
     Ok(Box::new(imaging::export(&request, &work(environment))?))
 }
 
+/// `image capture`.
+pub(crate) fn capture(environment: &Environment, values: &Values) -> Result<Found> {
+    let compress = compression(values)?.unwrap_or(Compress::Fast);
+    captured(environment, values, CaptureTarget::New(compress))
+}
+
+/// `image append`.
+pub(crate) fn append(environment: &Environment, values: &Values) -> Result<Found> {
+    captured(environment, values, CaptureTarget::Append)
+}
+
+fn captured(environment: &Environment, values: &Values, target: CaptureTarget) -> Result<Found> {
+    not_dry(values)?;
+    if values.has("wim_boot") {
+        return Err(wim_boot());
+    }
+    if values.has("ea") {
+        return Err(Error::new(ErrorClass::Unsupported, "extended attributes cannot be captured")
+            .with_hint("leave the option out; those that came with an applied image are captured anyway"));
+    }
+    let source = values.path("directory")?.ok_or_else(no_file)?;
+    let (fixing, links) = match values.has("no_rpfix") {
+        true => (LinkFixing::AsTheyAre, LinkTargets::AsFound),
+        false => (LinkFixing::Fixed, LinkTargets::RelativeToRoot),
+    };
+    let list = match values.path("config")? {
+        Some(path) => CaptureList::read(&path)?,
+        None => CaptureList::default(),
+    };
+    let text = |id: &str| Ok::<_, Error>(values.text(id)?.map(str::to_owned));
+    let request = CaptureRequest {
+        source: source.clone(),
+        destination: values.path("file")?.ok_or_else(no_file)?,
+        target,
+        text: ImageText {
+            name: text("name")?,
+            description: text("description")?,
+            flags: text("flags")?,
+            ..ImageText::default()
+        },
+        list,
+        bootable: values.has("bootable"),
+        check_integrity: values.has("check"),
+        verify: values.has("verify"),
+        links,
+    };
+    Ok(Box::new(imaging::capture_directory(&request, fixing, environment)?))
+}
+
+fn compression(values: &Values) -> Result<Option<Compress>> {
+    Ok(values.text("compress")?.map(|word| match word.to_ascii_lowercase().as_str() {
+        "none" => Compress::None,
+        "fast" => Compress::Fast,
+        "lzms" => Compress::Lzms,
+        "recovery" => Compress::Recovery,
+        _ => Compress::Max,
+    }))
+}
+
+fn wim_boot() -> Error {
+    Error::new(ErrorClass::Unsupported, "WIMBoot images are not written")
+        .with_hint("Windows 10 and later do not use them; leave the option out")
+}
+
 /// `image optimize`.
 pub(crate) fn optimize(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
     let file = values.path("file")?.ok_or_else(no_file)?;
     Ok(Box::new(imaging::optimize(&file, &work(environment))?))
 }
 
 /// `image delete`.
 pub(crate) fn delete(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
     let (file, selection) = target(values)?;
     Ok(Box::new(imaging::delete(&file, &selection, values.has("check"), &work(environment))?))
 }
 
 /// `image split`.
 pub(crate) fn split(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
     let file = values.path("file")?.ok_or_else(no_file)?;
     let first = values.path("swm_file")?.ok_or_else(no_file)?;
     let megabytes = values.number("file_size")?.unwrap_or(0);
@@ -120,6 +194,7 @@ pub(crate) fn split(environment: &Environment, values: &Values) -> Result<Found>
 
 /// `image set`. Here `name` is what the image is to be called.
 pub(crate) fn set(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
     let mut selectors = Values::default();
     if let Some(index) = values.first("index") {
         selectors.push("index", index);

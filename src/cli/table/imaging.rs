@@ -90,7 +90,7 @@ pub(super) static COMMANDS: &[Command] = &[
                 "compress",
                 &["Compress"],
                 "compress",
-                (Kind::Choice(&["none", "fast", "max", "maximum", "recovery"]), "HOW"),
+                (Kind::Choice(&["none", "fast", "max", "maximum", "lzms", "recovery"]), "HOW"),
                 "How a new file is compressed: fast is XPRESS, max is LZX, recovery a solid ESD; else as the source.",
             ),
             flag("bootable", &["Bootable"], "boot", "Makes the image the one to boot from."),
