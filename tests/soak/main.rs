@@ -10,6 +10,7 @@ mod hive_faults;
 mod hive_support;
 mod journal;
 mod kill;
+mod kill_verbs;
 mod large;
 mod mutation;
 mod transom;
@@ -41,6 +42,7 @@ type Loop = fn(Effort) -> Result<String>;
 /// Name, what it shows, how it is run; the text that it gives is its line of the record.
 const LOOPS: &[(&str, &str, Loop)] = &[
     ("kill", "a committing process is killed; the WIM is logically old or new", kill::run),
+    ("verbs", "every verb that writes image files is killed; files are old or new", kill_verbs::run),
     ("concurrent", "two processes commit two images of one WIM at the same time", concurrent::run),
     ("journal", "every prefix of a random journal replays to the state at that point", journal::run),
     ("mutation", "no damaged input makes a parser panic, hang or take memory without bound", mutation::run),
