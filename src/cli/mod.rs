@@ -10,6 +10,7 @@ mod drive_map;
 mod error;
 mod help;
 mod invocation;
+mod legacy;
 mod log;
 mod native;
 mod print;
@@ -39,6 +40,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use self::commands::{Action, Printed};
 use self::drive_map::DriveMap;
 use self::invocation::{Invocation, Understood};
+use self::legacy::Meaning;
 use self::print::Printer;
 use self::settings::{ProgressWish, Settings};
 use self::token::{Token, token};
@@ -51,17 +53,25 @@ use crate::report::{Language, Meter, ProgressMode, Screen, Stream, Style};
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.into_iter();
     let program = arguments.next().unwrap_or_default();
-    let words: Vec<OsString> = arguments.collect();
+    let mut words: Vec<OsString> = arguments.collect();
     let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
-    let language = language(&program, &words);
-    let lenient = language == Language::Dism && !words.is_empty() && system::variables().is_set("lenient");
-    let understood = match language {
-        Language::Dism if lenient => slash::parse(&lenient_words(&words)),
-        Language::Dism => slash::parse(&words),
-        Language::Native => native::parse(&words),
-    };
-    let understood = understood.and_then(completed);
-    let status = match understood {
+    let mut language = language(&program, &words);
+    if let Some(tool) = legacy::tool(&program) {
+        language = Language::Dism;
+        match tool.translate(&words, system::variables().names_image()) {
+            Ok(Meaning::Line(line)) if !line.explain => (language, words) = (line.language, line.words),
+            Ok(meaning) => {
+                let text = match meaning {
+                    Meaning::Help(text) => text,
+                    Meaning::Line(line) => legacy::shown(&line) + "\n",
+                };
+                screen.write(Stream::Data, &text);
+                return exit(&screen, Code(0));
+            }
+            Err(error) => return exit(&screen, refuse(&error, &screen, language, false, false)),
+        }
+    }
+    let status = match parse(language, &words).and_then(completed) {
         Ok(Understood::Text(text)) => {
             screen.write(Stream::Data, &text);
             Code(0)
@@ -73,6 +83,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             refuse(&error, &screen, language, asked("json"), asked("quiet"))
         }
     };
+    exit(&screen, status)
+}
+
+/// The exit status, unless the output could not be written.
+fn exit(screen: &Screen, status: Code) -> ExitCode {
     match screen.take_failure() {
         Some(failure) => {
             screen.write(Stream::Talk, &format!("error: standard output: {failure}\n"));
@@ -81,6 +96,67 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None if status == Code(0) => ExitCode::SUCCESS,
         None => ExitCode::from(status.exit_status()),
     }
+}
+
+/// Words in one of our two languages.
+fn parse(language: Language, words: &[OsString]) -> Result<Understood> {
+    match language {
+        Language::Dism if !words.is_empty() && system::variables().is_set("lenient") => {
+            slash::parse(&lenient_words(words))
+        }
+        Language::Dism => slash::parse(words),
+        Language::Native => native::parse(words),
+    }
+}
+
+/// Understands a command line without running it: whether it asks for something to be done, rather
+/// than for a text. Nothing is read but the words.
+///
+/// # Errors
+/// As [`main`] would print it.
+pub fn understand(program: &OsStr, words: &[OsString]) -> Result<bool> {
+    let mut language = language(program, words);
+    let mut translated = None;
+    if let Some(tool) = legacy::tool(program) {
+        match tool.translate(words, false)? {
+            Meaning::Help(_) => return Ok(false),
+            Meaning::Line(line) => {
+                language = line.language;
+                translated = Some(line.words);
+            }
+        }
+    }
+    let words = translated.as_deref().unwrap_or(words);
+    let understood = match language {
+        Language::Dism => slash::parse(words)?,
+        Language::Native => native::parse(words)?,
+    };
+    match understood {
+        Understood::Run(invocation) => invocation.check().map(|()| true),
+        Understood::Text(_) | Understood::ImageHelp(_) => Ok(false),
+    }
+}
+
+/// Every word that the two languages know: commands and options, as they are written.
+pub fn vocabulary() -> Vec<String> {
+    let arguments = table::commands().flat_map(|command| command.arguments).chain(table::GLOBALS);
+    let mut words: Vec<String> = table::commands()
+        .flat_map(|command| {
+            let native = command.native.split(' ').map(str::to_owned);
+            native.chain(command.dism.iter().map(|name| format!("/{name}")))
+        })
+        .chain(arguments.flat_map(|argument| {
+            let native = match argument.native {
+                table::Native::Option(word) => Some(format!("--{word}")),
+                _ => None,
+            };
+            native.into_iter().chain(argument.dism.iter().map(|name| format!("/{name}")))
+        }))
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.sort();
+    words.dedup();
+    words
 }
 
 /// What the environment adds, and Windows paths as they lie here.

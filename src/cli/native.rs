@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Our own language, through clap commands built from the table.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 
 use clap::builder::PossibleValuesParser;
@@ -29,6 +30,11 @@ Interrupted once (Ctrl-C), a run stops at the next safe point and commits nothin
 ends at once. Either way an image holds its old state or its new one, nothing between.
 
 The exit status is the code of the error if that is below 125, else 1; 0 is success.";
+
+thread_local! {
+    /// Built once: a recipe, or a test, reads many lines.
+    static COMMAND: RefCell<clap::Command> = RefCell::new(command());
+}
 
 /// The root command with every built command below it.
 pub(crate) fn command() -> clap::Command {
@@ -156,7 +162,7 @@ pub(crate) fn parse(words: &[OsString]) -> Result<Understood> {
     for segment in segments(words) {
         let segment = reg_switches(segment);
         let named = std::iter::once(OsStr::new("transom")).chain(segment.iter().map(OsString::as_os_str));
-        let matches = match command().try_get_matches_from(named) {
+        let matches = match COMMAND.with_borrow_mut(|command| command.try_get_matches_from_mut(named)) {
             Ok(matches) => matches,
             Err(error) => return explain(&error),
         };

@@ -37,6 +37,12 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
         argument.and_then(|argument| self.flag(argument).ok()) == Some(true)
     }
 
+    /// Whether one says which image is meant.
+    pub(crate) fn names_image(&self) -> bool {
+        let image = GLOBALS.iter().find(|argument| argument.id == "image");
+        image.is_some_and(|argument| self.value(argument).is_some())
+    }
+
     fn flag(&self, argument: &Argument) -> Result<bool> {
         let Some(value) = self.value(argument) else { return Ok(false) };
         match value.to_str().map(str::to_ascii_lowercase).as_deref() {

@@ -42,7 +42,12 @@ impl Place {
 
     /// A call under the name `dism`.
     pub(crate) fn dism(&self, line: &str) -> Test {
-        let link = self.path("dism");
+        self.linked("dism", line)
+    }
+
+    /// A call under any name.
+    pub(crate) fn linked(&self, name: &str, line: &str) -> Test {
+        let link = self.path(name);
         if !link.exists() {
             std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_transom"), &link).unwrap();
         }

@@ -2,6 +2,7 @@
 //! The long loops. `./x soak` runs them all with the counts of the record; `--short` with small
 //! ones, for every change. Names of loops run only these.
 
+mod arguments;
 mod catalogs;
 mod concurrent;
 mod hive;
@@ -49,6 +50,7 @@ const LOOPS: &[(&str, &str, Loop)] = &[
     ("hive", "hives after random edits are what a model says, to every reader", hive::run),
     ("hive-faults", "a save that is killed or starved leaves the old hive or the new one", hive_faults::run),
     ("catalogs", "no byte of a trusted catalog can be changed without it being refused", catalogs::run),
+    ("arguments", "random command lines are understood or refused, never a panic", arguments::run),
     ("large", "an image of very many files", large::run),
 ];
 
