@@ -3,6 +3,7 @@
 //! scratch space, atomic replacement, progress, cancellation and the thread pool.
 
 mod cancel;
+mod lock;
 mod pool;
 mod progress;
 mod read_at;
@@ -11,6 +12,7 @@ mod scratch;
 mod space;
 
 pub use cancel::Cancel;
+pub use lock::open_locked;
 pub use pool::{MemoryLimit, Pool};
 pub use progress::{Event, NoProgress, Progress, Task};
 pub use read_at::{FileReader, ReadAt, Window, read_vec};

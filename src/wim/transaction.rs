@@ -12,11 +12,9 @@
 //! wimlib and 7-Zip.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
@@ -43,9 +41,6 @@ use crate::base::{BlobHash, Context, Error, FileTime, NodeId, Result};
 use crate::codec::Level;
 use crate::io::{Cancel, Event, FileReader, Pool, Progress, ReadAt, Task};
 use crate::xml::{Document, Element, Encoding as XmlEncoding};
-
-/// How often a lock that somebody holds is tried again.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a commit works with.
 pub struct CommitOptions<'a> {
@@ -206,28 +201,7 @@ impl Transaction {
 
 /// Opens for reading and writing under an exclusive lock, waiting for whoever holds it.
 pub(super) fn open_locked(path: &Path, cancel: &Cancel) -> Result<File> {
-    let io = |error: std::io::Error| Error::io(path.display(), &error);
-    loop {
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(io)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {
-                    cancel.check()?;
-                    std::thread::sleep(LOCK_PAUSE);
-                }
-                Err(TryLockError::Error(error)) => {
-                    return Err(Error::io(format!("{} cannot be locked", path.display()), &error)
-                        .with_hint("copy the file to a file system that supports locks (flock)"));
-                }
-            }
-        }
-        // Whoever held the lock may have put another file in its place.
-        let (ours, named) = (file.metadata().map_err(io)?, std::fs::metadata(path).map_err(io)?);
-        if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
-            return Ok(file);
-        }
-    }
+    crate::io::open_locked(path, OpenOptions::new().read(true).write(true), cancel)
 }
 
 /// One image that is edited.
