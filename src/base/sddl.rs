@@ -6,7 +6,7 @@
 //! written; mapping them is up to whoever applies the descriptor. What needs a domain (`DA`), a
 //! condition (`XA`) or an attribute (`RA`) is refused by name.
 
-use super::security::{AceFlags, AclBuilder, Control, DescriptorBuilder, Sid, ace_type};
+use super::security::{Ace, AceFlags, AclBuilder, Control, Descriptor, DescriptorBuilder, Sid, ace_type};
 use super::{Error, ErrorClass, Guid, Result};
 
 /// Compiles SDDL text into a self-relative security descriptor.
@@ -36,6 +36,98 @@ pub fn compile(text: &str) -> Result<Vec<u8>> {
         }
     }
     Ok(descriptor.to_bytes())
+}
+
+/// Writes a self-relative descriptor as text that [`compile`] understands. What the text form has
+/// no letters for stands as a number or a SID.
+///
+/// # Errors
+/// `Corrupt` when the descriptor is broken; `Unsupported` when an entry carries a condition or an
+/// attribute.
+pub fn describe(descriptor: &[u8]) -> Result<String> {
+    let descriptor = Descriptor::parse(descriptor)?;
+    let control = descriptor.control();
+    let mut text = String::new();
+    for (letter, sid) in [("O", descriptor.owner()), ("G", descriptor.group())] {
+        if let Some(sid) = sid {
+            text.push_str(&format!("{letter}:{}", account_text(&sid)));
+        }
+    }
+    let dacl = [
+        (Control::DACL_PROTECTED, "P"),
+        (Control::DACL_AUTO_INHERIT_REQUIRED, "AR"),
+        (Control::DACL_AUTO_INHERITED, "AI"),
+    ];
+    let sacl = [
+        (Control::SACL_PROTECTED, "P"),
+        (Control::SACL_AUTO_INHERIT_REQUIRED, "AR"),
+        (Control::SACL_AUTO_INHERITED, "AI"),
+    ];
+    for (letter, present, flags, list) in [
+        ("D", Control::DACL_PRESENT, dacl, descriptor.dacl()),
+        ("S", Control::SACL_PRESENT, sacl, descriptor.sacl()),
+    ] {
+        if !control.contains(present) {
+            continue;
+        }
+        text.push_str(letter);
+        text.push(':');
+        for (_, letters) in flags.iter().filter(|(flag, _)| control.contains(*flag)) {
+            text.push_str(letters);
+        }
+        match list {
+            None => text.push_str("NO_ACCESS_CONTROL"),
+            Some(list) => {
+                for ace in list.entries() {
+                    text.push_str(&entry_text(&ace)?);
+                }
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// One entry in parentheses.
+fn entry_text(ace: &Ace<'_>) -> Result<String> {
+    let unsupported = || {
+        let kind = ace.kind();
+        Error::new(ErrorClass::Unsupported, format!("an entry of type {kind:#x} has no text form here"))
+    };
+    let kind = ACE_TYPES.iter().find(|(_, kind)| *kind == ace.kind()).ok_or_else(unsupported)?.0;
+    let (mask, sid) = (ace.mask().ok_or_else(unsupported)?, ace.sid().ok_or_else(unsupported)?);
+    let mut flags = String::new();
+    for (letters, bit) in ACE_FLAGS {
+        if u32::from(ace.flags().bits()) & bit != 0 {
+            flags.push_str(letters);
+        }
+    }
+    let (mut object, mut inherited) = (String::new(), String::new());
+    if (ace_type::ACCESS_ALLOWED_OBJECT..=ace_type::SYSTEM_ALARM_OBJECT).contains(&ace.kind()) {
+        let present =
+            ace.body().get(4..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let mut at = 8;
+        for (bit, text) in [(1, &mut object), (2, &mut inherited)] {
+            if present & bit != 0 {
+                let bytes = ace.body().get(at..at + 16).and_then(|bytes| bytes.try_into().ok());
+                let guid = Guid(bytes.ok_or_else(unsupported)?).to_string();
+                *text = guid.trim_matches(['{', '}']).to_ascii_lowercase();
+                at += 16;
+            }
+        }
+    }
+    Ok(format!("({kind};{flags};{};{object};{inherited};{})", rights_text(mask), account_text(&sid)))
+}
+
+/// Letters where a set of rights has its own, else a number.
+fn rights_text(mask: u32) -> String {
+    const WHOLE: [&str; 10] = ["KA", "KR", "KW", "FA", "FR", "FW", "FX", "GA", "GR", "GW"];
+    let whole = RIGHTS.iter().find(|(letters, rights)| *rights == mask && WHOLE.contains(letters));
+    whole.map_or_else(|| format!("0x{mask:x}"), |(letters, _)| (*letters).to_owned())
+}
+
+fn account_text(sid: &Sid) -> String {
+    let known = ACCOUNTS.iter().find(|(_, known)| known == sid);
+    known.map_or_else(|| sid.to_string(), |(letters, _)| (*letters).to_owned())
 }
 
 struct Parser<'a> {
@@ -298,7 +390,6 @@ const DOMAIN_ACCOUNTS: &[&str] =
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::security::Descriptor;
 
     fn hexadecimal(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -386,6 +477,20 @@ mod tests {
             assert_eq!(hexadecimal(&compiled), expected, "{text}");
             Descriptor::parse(&compiled).unwrap();
         }
+    }
+
+    #[test]
+    fn described_as_it_was_written() {
+        for text in [
+            "O:BAG:SYD:PAI(A;CI;KA;;;SY)(A;CIIOID;GA;;;CO)(D;;KR;;;S-1-5-21-1-2-3-1001)",
+            "D:NO_ACCESS_CONTROL",
+            "O:SYD:",
+            "D:(OA;;0x100;00299570-246d-11d0-a768-00aa006e0529;;AU)S:AI(AU;SAFA;0x30001;;;WD)(ML;;0x1;;;HI)",
+            "",
+        ] {
+            assert_eq!(describe(&compile(text).unwrap()).unwrap(), text);
+        }
+        assert!(describe(b"short").is_err());
     }
 
     #[test]

@@ -260,6 +260,10 @@ impl GenericMapping {
     pub const FILE: Self =
         Self { read: 0x0012_0089, write: 0x0012_0116, execute: 0x0012_00A0, all: 0x001F_01FF };
 
+    /// Registry keys.
+    pub const KEY: Self =
+        Self { read: 0x0002_0019, write: 0x0002_0006, execute: 0x0002_0019, all: 0x000F_003F };
+
     /// The mask with its generic bits replaced by what they mean.
     pub fn map(&self, mask: u32) -> u32 {
         [
@@ -632,7 +636,7 @@ pub fn inherit(parent: Option<&[u8]>, kind: NodeKind, ownership: &Ownership) -> 
     };
     let parent = Descriptor::parse(parent)?;
     let list = |acl: Option<Acl<'_>>| -> Result<Option<AclBuilder>> {
-        let list = acl.map(|acl| inherit_list(acl, kind, ownership)).transpose()?;
+        let list = acl.map(|acl| inherit_list(acl, kind, ownership, &GenericMapping::FILE)).transpose()?;
         Ok(list.filter(|list| !list.is_empty()))
     };
     let dacl = list(parent.dacl())?;
@@ -657,6 +661,89 @@ pub fn inherit(parent: Option<&[u8]>, kind: NodeKind, ownership: &Ownership) -> 
     Ok(descriptor.to_bytes())
 }
 
+/// The descriptor of a registry key after its parent got another one: its own entries stay, those
+/// that it inherited are made anew from the parent's. A list that is protected stays as it is.
+///
+/// # Errors
+/// `Corrupt` when a descriptor is broken; `Unsupported` when a list grows beyond 64 KiB.
+pub fn inherit_key(parent: &[u8], child: &[u8]) -> Result<Vec<u8>> {
+    let (parent, child) = (Descriptor::parse(parent)?, Descriptor::parse(child)?);
+    let ownership = Ownership {
+        owner: child.owner().unwrap_or(Sid::ADMINISTRATORS),
+        group: child.group().unwrap_or(Sid::LOCAL_SYSTEM),
+    };
+    let mut control = child.control();
+    let list =
+        |from: Option<Acl<'_>>, own: Option<Acl<'_>>, is_protected: bool| -> Result<Option<AclBuilder>> {
+            let Some(own) = own else { return Ok(None) };
+            let mut list = AclBuilder::new();
+            for ace in own.entries().filter(|ace| is_protected || !ace.flags().contains(AceFlags::INHERITED))
+            {
+                list.push_raw(ace.kind, ace.flags, ace.body)?;
+            }
+            if let Some(from) = from.filter(|_| !is_protected) {
+                let inherited = inherit_list(from, NodeKind::Directory, &ownership, &GenericMapping::KEY)?;
+                for ace in inherited.view().entries() {
+                    list.push_raw(ace.kind, ace.flags, ace.body)?;
+                }
+            }
+            Ok(Some(list))
+        };
+    let dacl = list(parent.dacl(), child.dacl(), control.contains(Control::DACL_PROTECTED))?;
+    let sacl = list(parent.sacl(), child.sacl(), control.contains(Control::SACL_PROTECTED))?;
+    if dacl.is_some() && !control.contains(Control::DACL_PROTECTED) {
+        control |= Control::DACL_AUTO_INHERITED;
+    }
+    let (owner, group) = (child.owner(), child.group());
+    Ok(DescriptorBuilder { owner, group, sacl, dacl, control: control.bits() }.to_bytes())
+}
+
+/// A descriptor with the parts that `change` has put in place of its own, generic rights resolved
+/// to those of registry keys where an entry acts.
+///
+/// # Errors
+/// `Corrupt` when a descriptor is broken; `Unsupported` when a list grows beyond 64 KiB.
+pub fn change_key(old: &[u8], change: &[u8]) -> Result<Vec<u8>> {
+    let (old, change) = (Descriptor::parse(old)?, Descriptor::parse(change)?);
+    const OF_DACL: Control = Control::DACL_PRESENT
+        .union(Control::DACL_DEFAULTED)
+        .union(Control::DACL_AUTO_INHERIT_REQUIRED)
+        .union(Control::DACL_AUTO_INHERITED)
+        .union(Control::DACL_PROTECTED);
+    const OF_SACL: Control = Control::SACL_PRESENT
+        .union(Control::SACL_DEFAULTED)
+        .union(Control::SACL_AUTO_INHERIT_REQUIRED)
+        .union(Control::SACL_AUTO_INHERITED)
+        .union(Control::SACL_PROTECTED);
+    let mut control = old.control();
+    let mut list = |present: Control,
+                    of_list: Control,
+                    old: Option<Acl<'_>>,
+                    new: Option<Acl<'_>>|
+     -> Result<Option<AclBuilder>> {
+        let changed = change.control().contains(present);
+        if changed {
+            control = (control - of_list) | (change.control() & of_list);
+        }
+        let Some(acl) = (if changed { new } else { old }) else { return Ok(None) };
+        let mut list = AclBuilder::new();
+        for ace in acl.entries() {
+            let acts = changed && !ace.flags.contains(AceFlags::INHERIT_ONLY);
+            let mut body = ace.body.to_vec();
+            if let (true, Some(mask), Some(field)) = (acts, ace.mask(), body.get_mut(..4)) {
+                field.copy_from_slice(&GenericMapping::KEY.map(mask).to_le_bytes());
+            }
+            list.push_raw(ace.kind, ace.flags, &body)?;
+        }
+        Ok(Some(list))
+    };
+    let dacl = list(Control::DACL_PRESENT, OF_DACL, old.dacl(), change.dacl())?;
+    let sacl = list(Control::SACL_PRESENT, OF_SACL, old.sacl(), change.sacl())?;
+    let owner = change.owner().or(old.owner());
+    let group = change.group().or(old.group());
+    Ok(DescriptorBuilder { owner, group, sacl, dacl, control: control.bits() }.to_bytes())
+}
+
 fn default_parent() -> Result<Vec<u8>> {
     let mapping = GenericMapping::FILE;
     let dacl = allow(
@@ -678,7 +765,12 @@ fn allow(flags: AceFlags, entries: &[(u32, Sid)]) -> Result<AclBuilder> {
     Ok(list)
 }
 
-fn inherit_list(parent: Acl<'_>, kind: NodeKind, ownership: &Ownership) -> Result<AclBuilder> {
+fn inherit_list(
+    parent: Acl<'_>,
+    kind: NodeKind,
+    ownership: &Ownership,
+    mapping: &GenericMapping,
+) -> Result<AclBuilder> {
     let mut list = AclBuilder::new();
     for ace in parent.entries() {
         let kept = ace.flags & (AceFlags::SUCCESSFUL_ACCESS | AceFlags::FAILED_ACCESS) | AceFlags::INHERITED;
@@ -688,7 +780,7 @@ fn inherit_list(parent: Acl<'_>, kind: NodeKind, ownership: &Ownership) -> Resul
             NodeKind::File => AceFlags::OBJECT_INHERIT,
             NodeKind::Directory => AceFlags::CONTAINER_INHERIT,
         });
-        let resolved = resolve(&ace, ownership);
+        let resolved = resolve(&ace, ownership, mapping);
         match (kind, acts) {
             (NodeKind::File, true) => push_acting(&mut list, &ace, kept, &resolved)?,
             (NodeKind::Directory, true) if !propagates => push_acting(&mut list, &ace, kept, &resolved)?,
@@ -720,7 +812,7 @@ fn push_acting(list: &mut AclBuilder, ace: &Ace<'_>, flags: AceFlags, body: &[u8
 }
 
 /// The body of an entry with generic rights and CREATOR SIDs replaced.
-fn resolve(ace: &Ace<'_>, ownership: &Ownership) -> Vec<u8> {
+fn resolve(ace: &Ace<'_>, ownership: &Ownership, mapping: &GenericMapping) -> Vec<u8> {
     let (Some(offset), Some(mask), Some(sid)) = (ace.sid_offset(), ace.mask(), ace.sid()) else {
         return ace.body.to_vec();
     };
@@ -729,7 +821,7 @@ fn resolve(ace: &Ace<'_>, ownership: &Ownership) -> Vec<u8> {
         Sid::CREATOR_GROUP => ownership.group,
         other => other,
     };
-    let mut body = GenericMapping::FILE.map(mask).to_le_bytes().to_vec();
+    let mut body = mapping.map(mask).to_le_bytes().to_vec();
     body.extend(ace.body.get(4..offset).unwrap_or_default());
     body.extend(resolved.to_bytes());
     // Conditions and attributes of callback entries stand behind the SID.
