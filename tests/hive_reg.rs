@@ -267,7 +267,9 @@ fn an_image_is_edited_in_one_commit() {
         .status(0)
         .stdout("HKEY_LOCAL_MACHINE\\SOFTWARE\\Contoso\n    Level    REG_DWORD    0x3\n");
     let found = place.transom(&format!("{target} reg find HKCR OURS")).run().status(0);
-    assert_eq!(found.stdout, "HKEY_CLASSES_ROOT\\.ours\n    (Default)    REG_SZ    ours\n");
+    let expected =
+        "HKEY_CLASSES_ROOT\\.ours\n    (Default)    REG_SZ    ours\n\nEnd of search: 1 match(es) found.\n";
+    assert_eq!(found.stdout, expected);
     place.transom(&format!("{target} reg export HKLM\\SOFTWARE\\Contoso out.reg")).run().status(0);
     let text = RegText::parse(&std::fs::read(place.path("out.reg")).unwrap()).unwrap();
     assert_eq!(text.sections.len(), 1);

@@ -642,9 +642,9 @@ fn differences_lead_from_the_old_hive_to_the_new() {
     new.delete_value(kept, &units("gone"), LATER).unwrap();
     let added = new.create_path(root, r"Added\Below", LATER).unwrap();
     new.set_value(added, &Value::dword("", 2), LATER).unwrap();
-    let key = |key: &str| key.to_owned();
+    let key = |key: &str| WinName::from(key);
     let set = |name: &str, value: &Value, key: &str, old: Option<(u32, Vec<u8>)>| RegistryChange::ValueSet {
-        key: key.to_owned(),
+        key: key.into(),
         name: WinName::from(name),
         kind: value.kind.0,
         data: value.data.clone(),

@@ -96,21 +96,57 @@ fn leaf(name: &'static str, row: &'static Command) -> clap::Command {
     leaf.args(row.arguments.iter().map(clap_argument))
 }
 
-/// The switches of Windows' `reg.exe` in our words; only behind our own word `reg`.
+/// The verbs of `reg.exe` and our own, in any case behind our own word `reg`.
+const REG_VERBS: [&str; 16] = [
+    "query", "add", "set", "delete", "import", "export", "find", "copy", "compare", "save", "restore",
+    "load", "unload", "diff", "acl", "rename",
+];
+
+/// The switches of Windows' `reg.exe` in our words; only behind our own word `reg`. What a switch
+/// means depends on the verb: `/d` of a query says where to look, `/s` of `add` is a separator.
 fn reg_switches(segment: &[OsString]) -> Vec<OsString> {
-    const VERBS: [&str; 7] = ["query", "add", "set", "delete", "import", "export", "find"];
-    let is_command = |pair: &[OsString]| matches!(pair, [group, verb] if group == "reg" && VERBS.iter().any(|known| verb == known));
-    let start = segment.windows(2).position(is_command).unwrap_or(segment.len());
-    let mut words = segment.iter().cloned();
-    let mut spelled: Vec<OsString> = words.by_ref().take(start).collect();
+    let verb_of = |pair: &[OsString]| match pair {
+        [group, verb] if group == "reg" => {
+            let verb = verb.to_str()?.to_ascii_lowercase();
+            REG_VERBS.contains(&verb.as_str()).then_some(verb)
+        }
+        _ => None,
+    };
+    let found = segment.windows(2).enumerate().find_map(|(start, pair)| Some((start, verb_of(pair)?)));
+    let Some((start, verb)) = found else { return segment.to_vec() };
+    let mut spelled: Vec<OsString> = segment.iter().take(start + 1).cloned().collect();
+    spelled.push(OsString::from(&verb));
+    let mut words = segment.iter().skip(start + 2).cloned().peekable();
+    let is_query = matches!(verb.as_str(), "query" | "find");
+    let adds = matches!(verb.as_str(), "add" | "set");
     while let Some(word) = words.next() {
-        let option = match word.to_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("/v") => "--value=",
-            Some("/t") => "--type=",
-            Some("/d") => "--data=",
-            Some("/ve") => "--default",
-            Some("/s") => "--recursive",
-            Some("/f" | "/y") => "--force",
+        let lower = word.to_str().map(str::to_ascii_lowercase).unwrap_or_default();
+        let is_switch = |next: &OsString| {
+            let next = next.to_string_lossy();
+            next.starts_with('/') && next.len() <= 3 || next.starts_with("/reg:")
+        };
+        let names_no_value = words.peek().is_none_or(is_switch);
+        let option = match lower.as_str() {
+            "/v" if is_query && names_no_value => "--in-names",
+            "/v" => "--value=",
+            "/ve" => "--default",
+            "/va" => "--all",
+            "/t" => "--type=",
+            "/d" if is_query => "--in-data",
+            "/d" => "--data=",
+            "/s" if adds => "--separator=",
+            "/se" => "--separator=",
+            "/s" => "--recursive",
+            "/f" if is_query => "--find=",
+            "/f" | "/y" => "--force",
+            "/k" if is_query => "--in-keys",
+            "/c" if is_query => "--case",
+            "/e" if is_query => "--exact",
+            "/z" if is_query => "--numbered",
+            "/reg:32" => "--view=32",
+            "/reg:64" => "--view=64",
+            // What of the result is shown: all of it is, always.
+            "/oa" | "/od" | "/os" | "/on" if verb == "compare" => continue,
             _ => {
                 spelled.push(word);
                 continue;

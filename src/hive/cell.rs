@@ -365,6 +365,35 @@ impl Cells {
         self.pages.write_u32(start as usize + PAGE, size)
     }
 
+    /// Joins free cells that lie side by side; gives the offset of each that went into the one
+    /// before it.
+    pub(super) fn coalesce(&mut self) -> Result<Vec<u32>> {
+        let end = self.bins_size();
+        self.free_space()?;
+        let Some(space) = &mut self.free_space else { return Ok(Vec::new()) };
+        let mut cells: Vec<(u32, u32)> =
+            space.warm.iter().chain(&space.cold).map(|&(size, offset)| (offset, size)).collect();
+        cells.sort_unstable();
+        let mut joined = Vec::new();
+        let mut open: Option<(u32, u32)> = None;
+        for (offset, size) in cells {
+            if let Some((start, length)) = open
+                && start + length == offset
+                && space.bin_of(start, end).0 == space.bin_of(offset, end).0
+            {
+                space.remove(start, length)?;
+                space.remove(offset, size)?;
+                space.insert(start, length + size, false);
+                self.pages.write_u32(start as usize + PAGE, length + size)?;
+                joined.push(offset);
+                open = Some((start, length + size));
+            } else {
+                open = Some((offset, size));
+            }
+        }
+        Ok(joined)
+    }
+
     /// Makes room for `length` bytes in a cell: in place where it fits or the space behind it is
     /// free, else in a new cell that receives the first `keep` bytes. Returns where it is now.
     pub(super) fn reallocate(&mut self, offset: u32, keep: usize, length: usize) -> Result<u32> {

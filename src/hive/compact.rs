@@ -10,7 +10,7 @@ use super::cell::NIL;
 use super::digest::Budget;
 use super::error::{HiveError, Result};
 use super::file::{empty_tree, set_root};
-use super::record::{KeyNodeRaw, MAX_DEPTH, VALUE_TOMBSTONE};
+use super::record::{KEY_HIVE_ENTRY, KEY_NO_DELETE, KeyNodeRaw, MAX_DEPTH, VALUE_TOMBSTONE};
 use super::tree::Tree;
 use super::values::raise_value_maxima;
 use crate::base::WinName;
@@ -24,17 +24,33 @@ struct Open {
     done: Vec<(u32, WinName)>,
 }
 
-/// The bytes of the rewritten hive.
-pub(super) fn compact(from: &mut Tree, sequence: u32) -> Result<Vec<u8>> {
+/// The bytes of the rewritten hive, or of a hive whose root is a key of this one.
+pub(super) fn compact(from: &mut Tree, key: u32, sequence: u32) -> Result<Vec<u8>> {
     let mut base = BaseBlockRaw::parse(from.cells.pages.read(0, size_of::<BaseBlockRaw>())?)?;
+    let whole = key == from.root;
+    if !whole {
+        // The transaction manager's identifiers belong to the hive that the key lies in.
+        (base.rm_id, base.log_id, base.tm_id) = ([0; 16], [0; 16], [0; 16]);
+        base.flags = 0.into();
+        base.file_name = [0; 64];
+        base.rest.fill(0);
+    }
     base.primary_sequence = sequence.into();
     base.secondary_sequence = sequence.into();
     let mut to = empty_tree(Arc::new(Vec::new()), &base, from.minor)?;
-    let rest = from.cells.pages.read(size_of::<BaseBlockRaw>(), 4096 - size_of::<BaseBlockRaw>())?.to_vec();
-    to.cells.pages.write(size_of::<BaseBlockRaw>(), &rest)?;
+    if whole {
+        let length = 4096 - size_of::<BaseBlockRaw>();
+        let rest = from.cells.pages.read(size_of::<BaseBlockRaw>(), length)?.to_vec();
+        to.cells.pages.write(size_of::<BaseBlockRaw>(), &rest)?;
+    }
     let mut copier = Copier { budget: Budget::new(from), security: HashMap::new() };
-    let root = copier.open(from, &mut to, from.root, NIL)?;
+    let root = copier.open(from, &mut to, key, NIL)?;
     let new_root = root.to;
+    if !whole {
+        let mut node = to.node(new_root)?;
+        node.flags = (node.flags.get() | KEY_HIVE_ENTRY | KEY_NO_DELETE).into();
+        to.cells.put_record(new_root, &node)?;
+    }
     set_root(&mut to, new_root)?;
     let mut stack = vec![root];
     while let Some(top) = stack.last_mut() {

@@ -16,17 +16,17 @@ pub enum RegistryChange {
     /// A key is new. Its values and subkeys follow as changes of their own.
     KeyAdded {
         /// Path from the root, components separated by `\`.
-        key: String,
+        key: WinName,
     },
     /// A key is gone, with everything below it.
     KeyRemoved {
         /// Path from the root.
-        key: String,
+        key: WinName,
     },
     /// A value is new or differs.
     ValueSet {
         /// Path of its key.
-        key: String,
+        key: WinName,
         /// Name of the value.
         name: WinName,
         /// Type.
@@ -39,10 +39,26 @@ pub enum RegistryChange {
     /// A value is gone.
     ValueRemoved {
         /// Path of its key.
-        key: String,
+        key: WinName,
         /// Name of the value.
         name: WinName,
     },
+}
+
+impl RegistryChange {
+    /// The same change of a tree that stands below a key.
+    #[must_use]
+    pub fn below(self, path: &[u16]) -> Self {
+        let full = |key: WinName| join(&WinName::from(path), &key);
+        match self {
+            Self::KeyAdded { key } => Self::KeyAdded { key: full(key) },
+            Self::KeyRemoved { key } => Self::KeyRemoved { key: full(key) },
+            Self::ValueSet { key, name, kind, data, old } => {
+                Self::ValueSet { key: full(key), name, kind, data, old }
+            }
+            Self::ValueRemoved { key, name } => Self::ValueRemoved { key: full(key), name },
+        }
+    }
 }
 
 /// The keys and values in which `new` differs from `old`. Times, classes and security are not
@@ -51,9 +67,22 @@ pub enum RegistryChange {
 /// # Errors
 /// When one of the hives is damaged or cannot be read.
 pub fn diff(old: &Hive, new: &Hive) -> base::Result<Vec<RegistryChange>> {
+    diff_keys((old, old.root()), (new, new.root()), true)
+}
+
+/// [`diff`] of two keys; paths are those below them. Both may be of one hive. Without `recursive`
+/// only the values of the keys themselves and the names of their subkeys are compared.
+///
+/// # Errors
+/// As [`diff`].
+pub fn diff_keys(
+    (old, old_root): (&Hive, KeyId),
+    (new, new_root): (&Hive, KeyId),
+    recursive: bool,
+) -> base::Result<Vec<RegistryChange>> {
     let mut comparison = Comparison { old, new, changes: Vec::new() };
     let mut budgets = (old.read(|tree| Ok(Budget::new(tree)))?, new.read(|tree| Ok(Budget::new(tree)))?);
-    let mut pending = vec![Step::Both(old.root(), new.root(), String::new())];
+    let mut pending = vec![Step::Both(old_root, new_root, WinName::default())];
     while let Some(step) = pending.pop() {
         // Pushed in reverse, so that changes come in the order of the tree.
         let first = pending.len();
@@ -63,10 +92,16 @@ pub fn diff(old: &Hive, new: &Hive) -> base::Result<Vec<RegistryChange>> {
                 spend(&mut budgets.1, new_key)?;
                 comparison.values(Some(old_key), new_key, &path)?;
                 comparison.subkeys(old_key, new_key, &path, &mut pending)?;
+                if !recursive {
+                    pending.retain(|step| !matches!(step, Step::Both(..)));
+                }
             }
             Step::Added(key, path) => {
                 spend(&mut budgets.1, key)?;
                 comparison.changes.push(RegistryChange::KeyAdded { key: path.clone() });
+                if !recursive {
+                    continue;
+                }
                 comparison.values(None, key, &path)?;
                 for subkey in new.subkeys(key)? {
                     let path = join(&path, &new.name(subkey)?);
@@ -86,14 +121,20 @@ fn spend(budget: &mut Budget, key: KeyId) -> Result<()> {
     budget.spend(key.0, 76)
 }
 
-fn join(path: &str, name: &WinName) -> String {
-    if path.is_empty() { name.to_string() } else { format!("{path}\\{name}") }
+fn join(path: &WinName, name: &WinName) -> WinName {
+    if path.is_empty() {
+        return name.clone();
+    }
+    if name.is_empty() {
+        return path.clone();
+    }
+    WinName::new([path.units(), &[u16::from(b'\\')], name.units()].concat())
 }
 
 enum Step {
-    Both(KeyId, KeyId, String),
-    Added(KeyId, String),
-    Removed(String),
+    Both(KeyId, KeyId, WinName),
+    Added(KeyId, WinName),
+    Removed(WinName),
 }
 
 struct Comparison<'a> {
@@ -103,7 +144,7 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    fn values(&mut self, old_key: Option<KeyId>, new_key: KeyId, path: &str) -> base::Result<()> {
+    fn values(&mut self, old_key: Option<KeyId>, new_key: KeyId, path: &WinName) -> base::Result<()> {
         let old = old_key.map(|key| self.old.values(key)).transpose()?.unwrap_or_default();
         let new = self.new.values(new_key)?;
         if old == new {
@@ -111,8 +152,7 @@ impl Comparison<'_> {
         }
         let same = |left: &Value, right: &Value| name::same(left.name.units(), right.name.units());
         for value in old.iter().filter(|value| !new.iter().any(|other| same(value, other))) {
-            self.changes
-                .push(RegistryChange::ValueRemoved { key: path.to_owned(), name: value.name.clone() });
+            self.changes.push(RegistryChange::ValueRemoved { key: path.clone(), name: value.name.clone() });
         }
         for value in new {
             let before = old.iter().find(|other| same(&value, other));
@@ -120,7 +160,7 @@ impl Comparison<'_> {
                 continue;
             }
             self.changes.push(RegistryChange::ValueSet {
-                key: path.to_owned(),
+                key: path.clone(),
                 old: before.map(|old| (old.kind.0, old.data.clone())),
                 name: value.name,
                 kind: value.kind.0,
@@ -130,7 +170,7 @@ impl Comparison<'_> {
         Ok(())
     }
 
-    fn subkeys(&self, old: KeyId, new: KeyId, path: &str, pending: &mut Vec<Step>) -> base::Result<()> {
+    fn subkeys(&self, old: KeyId, new: KeyId, path: &WinName, pending: &mut Vec<Step>) -> base::Result<()> {
         let named = |hive: &Hive, key| -> base::Result<Vec<(KeyId, WinName)>> {
             let mut keys: Vec<(KeyId, WinName)> = hive
                 .subkeys(key)?

@@ -63,6 +63,21 @@ pub enum HiveError {
     /// The root key cannot be deleted.
     #[error("the root key of a hive cannot be deleted")]
     DeleteRoot,
+    /// The root key keeps its name.
+    #[error("the root key of a hive cannot be renamed")]
+    RenameRoot,
+    /// A name that another key beside it has.
+    #[error("there is a key {name:?} already")]
+    KeyExists {
+        /// The name.
+        name: String,
+    },
+    /// The damage is not of a kind that can be put right in place.
+    #[error("the hive cannot be repaired in place: {finding}")]
+    BeyondRepair {
+        /// What stands against it.
+        finding: String,
+    },
     /// An edit failed halfway; what is in memory must not be saved.
     #[error("an earlier edit of this hive failed halfway: {cause}")]
     Unfinished {
@@ -108,7 +123,15 @@ impl From<HiveError> for Error {
                 .with_code(Code::REGISTRY_CORRUPT)
                 .with_hint("put its .LOG1 and .LOG2 beside it, or use --ignore-dirty to take it as it is"),
             HiveError::KeyName { .. } | HiveError::Limit { .. } => Self::new(ErrorClass::Usage, message),
-            HiveError::DeleteRoot => Self::new(ErrorClass::Usage, message).with_code(Code::ACCESS_DENIED),
+            HiveError::KeyExists { .. } => Self::new(ErrorClass::Usage, message)
+                .with_code(Code::ALREADY_EXISTS)
+                .with_hint("delete or rename that key first"),
+            HiveError::BeyondRepair { .. } => Self::new(ErrorClass::Corrupt, message)
+                .with_code(Code::REGISTRY_CORRUPT)
+                .with_hint("hive recover FILE --salvage NEW saves what can be read into a new hive"),
+            HiveError::DeleteRoot | HiveError::RenameRoot => {
+                Self::new(ErrorClass::Usage, message).with_code(Code::ACCESS_DENIED)
+            }
             HiveError::Unfinished { .. } => Self::new(ErrorClass::Corrupt, message)
                 .with_code(Code::REGISTRY_CORRUPT)
                 .with_hint("return to a savepoint before that edit"),

@@ -6,15 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::base_block::{BaseBlockRaw, PRIMARY};
 use super::cell::Cells;
-use super::check::{self, Finding};
+use super::check::{self, Finding, Rule};
 use super::compact;
 use super::digest;
 use super::error::{HiveError, Result};
+use super::graft::{Graft, Grafted};
 use super::log;
 use super::page::{PAGE, Pages};
-use super::record::{KEY_HIVE_ENTRY, KEY_NO_DELETE, MAX_KEY_NAME};
+use super::record::{KEY_HIVE_ENTRY, KEY_NO_DELETE, KEY_SYMBOLIC_LINK, MAX_KEY_NAME};
+use super::repair::{self, Repair};
+use super::salvage::{self, Salvage};
 use super::tree::Tree;
-use super::value::Value;
+use super::value::{Value, ValueType};
 use super::verify;
 use super::visit::{self, Visit};
 use crate::base::{self, FileTime, WinName, name};
@@ -55,6 +58,24 @@ pub enum OpenState {
     /// The primary was dirty and is taken as it is.
     DirtyIgnored,
 }
+
+/// What a key of a layered hive (a "differencing hive" of containers) does to those below it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layer {
+    /// It is merged with them; keys of all other hives are so.
+    #[default]
+    Merged,
+    /// It hides them.
+    Tombstone,
+    /// It takes the place of the key.
+    SupersedesKey,
+    /// It takes the place of the key and everything below it.
+    SupersedesTree,
+}
+
+/// The value that holds the target of a symbolic link.
+const LINK_VALUE: &str = "SymbolicLinkValue";
 
 /// A hive up to this size stays in memory after a save.
 const KEPT_AFTER_SAVE: usize = 16 << 20;
@@ -154,8 +175,8 @@ fn pages_of(source: &Arc<dyn ReadAt>, base: &BaseBlockRaw) -> Result<Pages> {
 }
 
 /// Components of a path, empty ones left out.
-fn components(path: &str) -> impl Iterator<Item = Vec<u16>> + '_ {
-    path.split('\\').filter(|component| !component.is_empty()).map(name::units)
+fn components(path: &[u16]) -> impl Iterator<Item = &[u16]> {
+    path.split(|&unit| unit == u16::from(b'\\')).filter(|component| !component.is_empty())
 }
 
 impl Hive {
@@ -188,10 +209,18 @@ impl Hive {
     ///
     /// [`default_root_security`]: super::default_root_security
     pub fn create(root_name: &str, minor: u32, security: &[u8], now: FileTime) -> base::Result<Self> {
-        let units = name::units(root_name);
+        Self::create_named(&name::units(root_name), minor, security, now)
+    }
+
+    pub(super) fn create_named(
+        units: &[u16],
+        minor: u32,
+        security: &[u8],
+        now: FileTime,
+    ) -> base::Result<Self> {
         if units.is_empty() || units.len() > MAX_KEY_NAME {
             let reason = "it must have 1 to 255 characters";
-            return Err(HiveError::KeyName { name: root_name.to_owned(), reason }.into());
+            return Err(HiveError::KeyName { name: name::display(units), reason }.into());
         }
         let source: Arc<dyn ReadAt> = Arc::new(Vec::new());
         let mut base = BaseBlockRaw::parse(&[0; size_of::<BaseBlockRaw>()])?;
@@ -204,7 +233,7 @@ impl Hive {
         base.last_written = now.0.into();
         base.check_kind()?;
         let mut tree = empty_tree(source, &base, minor)?;
-        let root = tree.add_node(super::cell::NIL, &units, super::cell::NIL, now)?;
+        let root = tree.add_node(super::cell::NIL, units, super::cell::NIL, now)?;
         let security = tree.add_security(security)?;
         tree.change_references(security, 1)?;
         let mut node = tree.node(root)?;
@@ -227,7 +256,7 @@ impl Hive {
         self.tree.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tree_mut(&mut self) -> &mut Tree {
+    pub(super) fn tree_mut(&mut self) -> &mut Tree {
         self.tree.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -344,11 +373,19 @@ impl Hive {
     /// # Errors
     /// When the hive is damaged or cannot be read.
     pub fn find(&self, from: KeyId, path: &str) -> base::Result<Option<KeyId>> {
+        self.find_units(from, &name::units(path))
+    }
+
+    /// [`Hive::find`] for names that need not be well-formed UTF-16.
+    ///
+    /// # Errors
+    /// As [`Hive::find`].
+    pub fn find_units(&self, from: KeyId, path: &[u16]) -> base::Result<Option<KeyId>> {
         self.read(|tree| {
             let mut key = from.0;
             for component in components(path) {
                 let node = tree.node(key)?;
-                match tree.find_subkey(&node, &component)? {
+                match tree.find_subkey(&node, component)? {
                     Some(found) => key = found,
                     None => return Ok(None),
                 }
@@ -422,10 +459,66 @@ impl Hive {
     /// # Errors
     /// As [`Hive::create_subkey`].
     pub fn create_path(&mut self, from: KeyId, path: &str, now: FileTime) -> base::Result<KeyId> {
+        self.create_path_units(from, &name::units(path), now)
+    }
+
+    /// [`Hive::create_path`] for names that need not be well-formed UTF-16.
+    ///
+    /// # Errors
+    /// As [`Hive::create_subkey`].
+    pub fn create_path_units(&mut self, from: KeyId, path: &[u16], now: FileTime) -> base::Result<KeyId> {
         self.edit(|tree| {
-            components(path).try_fold(from.0, |key, component| tree.create_subkey(key, &component, now))
+            components(path).try_fold(from.0, |key, component| tree.create_subkey(key, component, now))
         })
         .map(KeyId)
+    }
+
+    /// Gives a key another name, and says under which id it is found from now on.
+    ///
+    /// # Errors
+    /// For the root, a name that another key beside it has or that no key can have, or when the
+    /// hive is damaged.
+    pub fn rename_key(&mut self, key: KeyId, name: &[u16], now: FileTime) -> base::Result<KeyId> {
+        self.edit(|tree| tree.rename_key(key.0, name, now)).map(KeyId)
+    }
+
+    /// Where a symbolic link leads, as the kernel names it (`\REGISTRY\MACHINE\...`); nothing for
+    /// other keys.
+    ///
+    /// # Errors
+    /// When the hive is damaged or cannot be read.
+    pub fn link_target(&self, key: KeyId) -> base::Result<Option<WinName>> {
+        self.read(|tree| {
+            let node = tree.node(key.0)?;
+            if node.flags.get() & KEY_SYMBOLIC_LINK == 0 {
+                return Ok(None);
+            }
+            let Some(cell) = tree.find_value(key.0, &node, &name::units(LINK_VALUE))? else {
+                return Ok(None);
+            };
+            let value = tree.read_value(cell)?;
+            let mut target = name::units_from_le(&value.data);
+            while target.last() == Some(&0) {
+                target.pop();
+            }
+            Ok((value.kind == ValueType::LINK).then(|| WinName::new(target)))
+        })
+    }
+
+    /// What a key of a layered hive does to the keys of the layers below it.
+    ///
+    /// # Errors
+    /// When the hive is damaged or cannot be read.
+    pub fn layer(&self, key: KeyId) -> base::Result<Layer> {
+        self.read(|tree| {
+            let node = tree.node(key.0)?;
+            Ok(match node.layered & 3 {
+                0 => Layer::Merged,
+                1 => Layer::Tombstone,
+                2 => Layer::SupersedesKey,
+                _ => Layer::SupersedesTree,
+            })
+        })
     }
 
     /// Deletes a key with everything below it.
@@ -635,18 +728,81 @@ impl Hive {
         self.check_finished()?;
         let sequence = self.sequence.wrapping_add(1);
         self.read(|tree| {
-            let bytes = compact::compact(tree, sequence)?;
+            let root = tree.root;
+            let bytes = compact::compact(tree, root, sequence)?;
             verify::judge_new(&bytes)?;
             Ok(bytes)
         })
     }
 
-    /// Every breach of the format's rules in the hive as it is now.
+    /// A hive of its own whose root is a key of this one, with all below it: what `reg save`
+    /// writes.
+    ///
+    /// # Errors
+    /// When the hive is damaged, or the result does not pass the checks.
+    pub fn subtree(&self, key: KeyId) -> base::Result<Vec<u8>> {
+        self.check_finished()?;
+        self.read(|tree| {
+            let bytes = compact::compact(tree, key.0, 1)?;
+            verify::judge_new(&bytes)?;
+            Ok(bytes)
+        })
+    }
+
+    /// Puts the content of another hive's key in place of what a key has: values, subkeys, class
+    /// and security, as `reg restore` does.
+    ///
+    /// # Errors
+    /// When one of the hives is damaged.
+    pub fn replace_subtree(&mut self, key: KeyId, from: &Self, source: KeyId) -> base::Result<Grafted> {
+        let mut from = from.lock();
+        self.edit(|tree| {
+            let node = tree.node(key.0)?;
+            let now = FileTime(node.last_written.get());
+            for subkey in tree.subkeys(&node)? {
+                tree.delete_key(subkey, now)?;
+            }
+            let node = tree.node(key.0)?;
+            for value in tree.value_list(&node)? {
+                let name = tree.value_name(value)?.to_name();
+                tree.delete_value(key.0, name.units(), now)?;
+            }
+            let mut graft = Graft::strict(&from);
+            graft.copy(&mut from, source.0, tree, key.0)?;
+            Ok(graft.grafted)
+        })
+    }
+
+    /// Saves what can be read of a damaged hive into a new one; the bytes of that, with a report of
+    /// what is in it and what could not be read. Logs are not looked at.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or there is no root key in it.
+    pub fn salvage(source: &Arc<dyn ReadAt>) -> base::Result<(Vec<u8>, Salvage)> {
+        salvage::salvage(source)
+    }
+
+    /// Puts right what has only one right form, and tells it; what has not stays as it is. See
+    /// [`Hive::check`] for what is left then.
+    ///
+    /// # Errors
+    /// When the damage is such that the tree cannot be trusted.
+    pub fn repair(&mut self) -> base::Result<Vec<Repair>> {
+        self.edit(repair::repair)
+    }
+
+    /// Every breach of the format's rules in the hive as it is now. Of an edited one, whose
+    /// sequence numbers and checksum the save writes, these are not looked at.
     ///
     /// # Errors
     /// When the source cannot be read.
     pub fn check(&self) -> base::Result<Vec<Finding>> {
-        self.read(|tree| Ok(check::check(tree.cells.pages.all()?).findings))
+        let edited = self.is_changed();
+        self.read(|tree| {
+            let mut findings = check::check(tree.cells.pages.all()?).findings;
+            findings.retain(|finding| !edited || finding.rule != Rule::Clean);
+            Ok(findings)
+        })
     }
 
     /// Checks a hive file as it lies there, also one that cannot be opened: logs are not

@@ -22,12 +22,15 @@ mod diff;
 mod digest;
 mod error;
 mod file;
+mod graft;
 mod listing;
 mod log;
 mod page;
 mod primary;
 mod record;
 mod reg_text;
+mod repair;
+mod salvage;
 mod security;
 mod stored_name;
 mod subkeys;
@@ -39,14 +42,18 @@ mod verify;
 mod visit;
 
 pub use check::{Finding, Rule, Severity};
-pub use diff::{RegistryChange, diff};
+pub use diff::{RegistryChange, diff, diff_keys};
 pub use error::HiveError;
-pub use file::{Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, SavedHive};
-pub use listing::{KeyListing, Listing, list};
-pub use primary::PrimaryFile;
+pub use file::{Hive, HiveSavepoint, KeyId, Layer, OpenOptions, OpenState, SavedHive};
+pub use graft::{Grafted, Loss};
+pub use listing::{KeyListing, Listing, Search, list};
+pub use primary::{PrimaryFile, Saved};
 pub use reg_text::{
     Applied, RegAssignment, RegSection, RegText, RegTextError, RegWriter, apply, change_text, export,
+    full_root,
 };
+pub use repair::Repair;
+pub use salvage::{Salvage, Unreached};
 pub use security::default_root_security;
 pub use stored_name::StoredName;
 pub use value::{Value, ValueType};

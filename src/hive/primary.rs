@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{Hive, OpenOptions};
+use super::reg_text::full_root;
 use crate::base::{Context as _, Error, ErrorClass, Result, name};
-use crate::io::{AtomicFile, FileReader, Pool, ReadAt, read_vec};
+use crate::io::{AtomicFile, Cancel, FileReader, Pool, ReadAt, open_locked, read_vec};
 
 /// An open hive file. Editing happens in memory; [`PrimaryFile::save`] replaces the file.
 #[derive(Debug)]
@@ -19,17 +20,47 @@ pub struct PrimaryFile {
     path: PathBuf,
     source: Arc<FileReader>,
     logs: Vec<PathBuf>,
+    /// Held from before the hive is read until its successor stands: of two processes that edit
+    /// one hive, the second reads what the first wrote.
+    lock: Option<File>,
+}
+
+/// What a save did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Saved {
+    /// Whether anything had to be written.
+    pub written: bool,
+    /// What of the old file the new one could not be given.
+    pub notes: Vec<String>,
 }
 
 impl PrimaryFile {
-    /// Opens a hive with `X.LOG1`, `X.LOG2` and `X.LOG` (in any case) beside it.
+    /// Opens a hive with `X.LOG1`, `X.LOG2` and `X.LOG` (in any case) beside it, to be read.
     ///
     /// # Errors
     /// When the file is no hive, is damaged, or is dirty and no log completes it.
     pub fn open(path: &Path, ignore_dirty: bool) -> Result<Self> {
         // Through a symbolic link: what is replaced is the file, not the link to it.
         let path = path.canonicalize().map_err(|error| Error::io(path.display(), &error))?;
-        let source = Arc::new(FileReader::open(&path)?);
+        let file = File::open(&path).map_err(|error| Error::io(path.display(), &error))?;
+        Self::of(file, path, ignore_dirty)
+    }
+
+    /// Opens a hive to be edited, under a lock that other edits of it wait for.
+    ///
+    /// # Errors
+    /// As [`PrimaryFile::open`], and when the file cannot be locked or the wait was cancelled.
+    pub fn open_to_edit(path: &Path, ignore_dirty: bool, cancel: &Cancel) -> Result<Self> {
+        let path = path.canonicalize().map_err(|error| Error::io(path.display(), &error))?;
+        let lock = open_locked(&path, FileOptions::new().read(true), cancel)?;
+        let file = lock.try_clone().map_err(|error| Error::io(path.display(), &error))?;
+        let mut opened = Self::of(file, path, ignore_dirty)?;
+        opened.lock = Some(lock);
+        Ok(opened)
+    }
+
+    fn of(file: File, path: PathBuf, ignore_dirty: bool) -> Result<Self> {
+        let source = Arc::new(FileReader::new(file, &path)?);
         let logs = logs_beside(&path)?;
         let readers = logs
             .iter()
@@ -38,7 +69,7 @@ impl PrimaryFile {
         let reader: Arc<dyn ReadAt> = Arc::<FileReader>::clone(&source);
         let hive = Hive::open(reader, OpenOptions { logs: readers, ignore_dirty })
             .context(|| format!("while opening the hive {}", path.display()))?;
-        Ok(Self { hive, path, source, logs })
+        Ok(Self { hive, path, source, logs, lock: None })
     }
 
     /// Where the file lies.
@@ -104,33 +135,53 @@ impl PrimaryFile {
     }
 
     /// Writes the clean primary whole and durably in place of the old file, then empties the
-    /// logs: a clean primary ignores them, so that a crash between the two does no harm. Says
-    /// whether anything had to be written.
+    /// logs: a clean primary ignores them, so that a crash between the two does no harm. Mode,
+    /// extended attributes and, where the system allows it, the owner are those of the old file.
     ///
     /// # Errors
     /// When the result does not pass the checks, the file was changed meanwhile, or the system
     /// fails; the old file then still stands.
-    pub fn save(&mut self, pool: &Pool) -> Result<bool> {
-        let failed = |error: std::io::Error| Error::io(self.path.display(), &error);
+    pub fn save(&mut self, pool: &Pool) -> Result<Saved> {
+        self.check_locked()?;
         let source = &self.source;
-        let opened = source.file().metadata().map_err(failed)?;
         // While the checks run, the new file gets to the disk under another name.
         let written = self.hive.save_whole(pool, |image| {
-            let target = AtomicFile::create(&self.path)?;
-            let mut file = target.file();
-            file.write_all(image).map_err(failed)?;
             // What the old file has behind its bins stays.
             let behind = source.len().saturating_sub(image.len() as u64);
-            file.write_all(&read_vec(source, source.len() - behind, behind)?).map_err(failed)?;
-            file.set_permissions(opened.permissions()).map_err(failed)?;
-            // Only root can give a file away; for others it is their own already.
-            let _ = std::os::unix::fs::fchown(file, Some(opened.uid()), Some(opened.gid()));
-            file.sync_all().map_err(failed)?;
-            Ok(target)
+            let tail = read_vec(source, source.len() - behind, behind)?;
+            successor(source, &self.path, &[image, &tail])
         })?;
-        let Some(target) = written else { return Ok(false) };
+        match written {
+            Some((target, notes)) => self.replace(target, notes),
+            None => Ok(Saved::default()),
+        }
+    }
+
+    /// Puts the hive rewritten from its root in place of the file, as [`PrimaryFile::save`] does.
+    ///
+    /// # Errors
+    /// As [`PrimaryFile::save`].
+    pub fn save_compacted(&mut self) -> Result<Saved> {
+        self.check_locked()?;
+        let bytes = self.hive.compact()?;
+        let (target, notes) = successor(&self.source, &self.path, &[&bytes])?;
+        self.replace(target, notes)
+    }
+
+    fn check_locked(&self) -> Result<()> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let message = format!("{} was opened for reading only", self.path.display());
+        Err(Error::new(ErrorClass::Internal, message))
+    }
+
+    fn replace(&self, target: AtomicFile, notes: Vec<String>) -> Result<Saved> {
+        let failed = |error: std::io::Error| Error::io(self.path.display(), &error);
+        let opened = self.source.file().metadata().map_err(failed)?;
         let found = std::fs::metadata(&self.path).map_err(failed)?;
-        let identity = |file: &std::fs::Metadata| (file.dev(), file.ino(), file.len());
+        let identity =
+            |file: &std::fs::Metadata| (file.dev(), file.ino(), file.len(), file.mtime(), file.mtime_nsec());
         if identity(&opened) != identity(&found) {
             let message = format!("{} was replaced by something else meanwhile", self.path.display());
             return Err(Error::new(ErrorClass::Busy, message).with_hint("run the command again"));
@@ -140,27 +191,72 @@ impl PrimaryFile {
             let emptied = FileOptions::new().write(true).truncate(true).open(log);
             emptied.and_then(|log: File| log.sync_all()).map_err(|error| Error::io(log.display(), &error))?;
         }
-        Ok(true)
+        Ok(Saved { written: true, notes })
     }
+}
+
+/// The file that will take the place of a hive, on the disk under another name; and what of the old
+/// one it could not be given.
+fn successor(source: &FileReader, path: &Path, parts: &[&[u8]]) -> Result<(AtomicFile, Vec<String>)> {
+    let failed = |error: std::io::Error| Error::io(path.display(), &error);
+    let opened = source.file().metadata().map_err(failed)?;
+    let target = AtomicFile::create(path)?;
+    let mut file = target.file();
+    for part in parts {
+        file.write_all(part).map_err(failed)?;
+    }
+    let mut notes = Vec::new();
+    // Before the mode, which giving a file away can take bits from.
+    if std::os::unix::fs::fchown(file, Some(opened.uid()), Some(opened.gid())).is_err() {
+        // A group that we belong to can be kept without the owner.
+        let group = std::os::unix::fs::fchown(file, None, Some(opened.gid()));
+        let made = file.metadata().map_err(failed)?;
+        if made.uid() != opened.uid() || group.is_err() {
+            let (user, group) = (opened.uid(), opened.gid());
+            let path = path.display();
+            notes.push(format!("{path} belonged to user {user} and group {group}; only root can keep that"));
+        }
+    }
+    file.set_permissions(opened.permissions()).map_err(failed)?;
+    copy_attributes(source.file(), file, path, &mut notes)?;
+    file.sync_all().map_err(failed)?;
+    Ok((target, notes))
+}
+
+/// Gives a file the extended attributes of another: access lists, what file systems of Windows
+/// keep there (`system.ntfs_acl` and its kin), what users put there. One that this process may not
+/// set is told; the security module's own is left to it.
+fn copy_attributes(from: &File, to: &File, path: &Path, notes: &mut Vec<String>) -> Result<()> {
+    use xattr::FileExt as _;
+    let failed = |error: std::io::Error| Error::io(path.display(), &error);
+    let names = match from.list_xattr() {
+        Ok(names) => names,
+        Err(error) if error.kind() == std::io::ErrorKind::Unsupported => return Ok(()),
+        Err(error) => return Err(failed(error)),
+    };
+    for name in names {
+        let Some(value) = from.get_xattr(&name).map_err(failed)? else { continue };
+        if to.get_xattr(&name).ok().flatten().as_ref() == Some(&value) {
+            continue;
+        }
+        if let Err(error) = to.set_xattr(&name, &value) {
+            let name = name.to_string_lossy();
+            match error.kind() {
+                _ if name == "security.selinux" => {}
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::Unsupported => {
+                    notes.push(format!(
+                        "the extended attribute {name} of {} could not be kept",
+                        path.display()
+                    ));
+                }
+                _ => return Err(failed(error)),
+            }
+        }
+    }
+    Ok(())
 }
 
 const SEPARATOR: u16 = b'\\' as u16;
-
-/// A path with the short name of its root written out.
-fn full_root(path: &[u16]) -> Vec<u16> {
-    const ROOTS: [(&str, &str); 4] = [
-        ("HKLM", "HKEY_LOCAL_MACHINE"),
-        ("HKCU", "HKEY_CURRENT_USER"),
-        ("HKU", "HKEY_USERS"),
-        ("HKCR", "HKEY_CLASSES_ROOT"),
-    ];
-    let length = path.iter().position(|&unit| unit == SEPARATOR).unwrap_or(path.len());
-    let (first, rest) = path.split_at(length);
-    match ROOTS.iter().find(|(short, _)| name::same(first, &name::units(short))) {
-        Some((_, long)) => [name::units(long).as_slice(), rest].concat(),
-        None => path.to_vec(),
-    }
-}
 
 /// The logs of a hive that are there.
 fn logs_beside(path: &Path) -> Result<Vec<PathBuf>> {

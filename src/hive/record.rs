@@ -11,6 +11,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub(super) const KEY_HIVE_ENTRY: u16 = 0x0004;
 /// Key flag: cannot be deleted.
 pub(super) const KEY_NO_DELETE: u16 = 0x0008;
+/// Key flag: a symbolic link, whose target is its value `SymbolicLinkValue`.
+pub(super) const KEY_SYMBOLIC_LINK: u16 = 0x0010;
 /// Key flag: the name is stored as Latin-1.
 pub(super) const KEY_COMPRESSED_NAME: u16 = 0x0020;
 /// Value flag: the name is stored as Latin-1.

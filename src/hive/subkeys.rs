@@ -185,6 +185,37 @@ impl Tree {
         Ok(())
     }
 
+    /// The leaves of a key's subkey list.
+    pub(super) fn leaves(&mut self, node: &KeyNodeRaw) -> Result<Vec<u32>> {
+        if node.subkeys.get() == 0 || node.subkey_list.get() == NIL {
+            return Ok(Vec::new());
+        }
+        let list = self.list(node.subkey_list.get())?;
+        if list.kind == ListKind::Ri { self.elements(list) } else { Ok(vec![list.cell]) }
+    }
+
+    /// The keys in one leaf.
+    pub(super) fn leaf_keys(&mut self, leaf: u32) -> Result<Vec<u32>> {
+        let list = self.leaf(leaf)?;
+        self.elements(list)
+    }
+
+    /// Puts right what a leaf says about the names of its keys; gives how many elements were wrong.
+    pub(super) fn mend_leaf(&mut self, leaf: u32) -> Result<u64> {
+        let list = self.leaf(leaf)?;
+        let mut mended = 0;
+        for (index, key) in self.elements(list)?.into_iter().enumerate() {
+            let name = self.key_name(key)?.to_name();
+            let entry = list.kind.entry(key, name.units());
+            let start = HEADER + index * entry.len();
+            if self.cells.cell_part(leaf, start, entry.len(), "a subkey list")? != entry {
+                self.cells.put(leaf, start, &entry)?;
+                mended += 1;
+            }
+        }
+        Ok(mended)
+    }
+
     /// Adds the cells of a key's subkey list.
     pub(super) fn subkey_list_cells(&mut self, node: &KeyNodeRaw, cells: &mut Vec<u32>) -> Result<()> {
         if node.subkeys.get() == 0 || node.subkey_list.get() == NIL {

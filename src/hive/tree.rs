@@ -84,16 +84,7 @@ impl Tree {
         if let Some(found) = self.find_subkey(&parent, name)? {
             return Ok(found);
         }
-        let refuse = |reason| HiveError::KeyName { name: name::display(name), reason };
-        if name.is_empty() {
-            return Err(refuse("it is empty"));
-        }
-        if name.len() > MAX_KEY_NAME {
-            return Err(refuse("it has more than 255 characters"));
-        }
-        if name.contains(&u16::from(b'\\')) {
-            return Err(refuse("it contains a backslash"));
-        }
+        check_key_name(name)?;
         let depth = self.depth(key)? + 1;
         if depth > MAX_DEPTH {
             return Err(HiveError::Limit {
@@ -153,6 +144,63 @@ impl Tree {
         self.cells.put_record(cell, &node)?;
         self.cells.put(cell, size_of::<KeyNodeRaw>(), &packed.bytes)?;
         Ok(cell)
+    }
+
+    /// Gives a key another name; returns its cell, which is another one where the name needs more
+    /// room. Unlike Windows, which leaves the old cell behind, nothing is left.
+    pub(super) fn rename_key(&mut self, key: u32, name: &[u16], now: FileTime) -> Result<u32> {
+        if key == self.root {
+            return Err(HiveError::RenameRoot);
+        }
+        check_key_name(name)?;
+        let mut node = self.node(key)?;
+        let old = self.key_name(key)?.to_name();
+        if old.units() == name {
+            return Ok(key);
+        }
+        let parent_offset = node.parent.get();
+        let mut parent = self.node(parent_offset)?;
+        if self.find_subkey(&parent, name)?.is_some_and(|found| found != key) {
+            return Err(HiveError::KeyExists { name: name::display(name) });
+        }
+        let subkeys = self.subkeys(&node)?;
+        for &subkey in &subkeys {
+            self.node(subkey)?;
+        }
+        self.remove_subkey(&mut parent, parent_offset, key, old.units())?;
+        let packed = PackedName::new(name);
+        let header = size_of::<KeyNodeRaw>();
+        node.flags = if packed.compressed {
+            node.flags.get() | KEY_COMPRESSED_NAME
+        } else {
+            node.flags.get() & !KEY_COMPRESSED_NAME
+        }
+        .into();
+        let old_length = usize::from(node.name_length.get());
+        node.name_length = u16::try_from(packed.bytes.len()).unwrap_or(u16::MAX).into();
+        node.last_written = now.0.into();
+        let fits = header + packed.bytes.len() <= self.cells.cell_length(key)?;
+        let renamed = if fits { key } else { self.cells.allocate(header + packed.bytes.len())? };
+        self.cells.put_record(renamed, &node)?;
+        self.cells.put(renamed, header, &packed.bytes)?;
+        if fits {
+            let rest = old_length.saturating_sub(packed.bytes.len());
+            self.cells.put(renamed, header + packed.bytes.len(), &vec![0; rest])?;
+        } else {
+            self.cells.free(key)?;
+            self.value_indexes.remove(&key);
+            for subkey in subkeys {
+                let mut below = self.node(subkey)?;
+                below.parent = renamed.into();
+                self.cells.put_record(subkey, &below)?;
+            }
+        }
+        self.insert_subkey(&mut parent, renamed, name)?;
+        let longest = u16::try_from(2 * name.len()).unwrap_or(u16::MAX);
+        parent.max_subkey_name = parent.max_subkey_name.get().max(longest).into();
+        parent.last_written = now.0.into();
+        self.cells.put_record(parent_offset, &parent)?;
+        Ok(renamed)
     }
 
     /// Deletes a key with everything below it.
@@ -308,6 +356,21 @@ pub(super) fn named(rest: &[u8], length: u16, compressed: bool, cell: u32) -> Re
             length,
         )),
     }
+}
+
+/// Refuses a name that no key can have.
+fn check_key_name(name: &[u16]) -> Result<()> {
+    let refuse = |reason| Err(HiveError::KeyName { name: name::display(name), reason });
+    if name.is_empty() {
+        return refuse("it is empty");
+    }
+    if name.len() > MAX_KEY_NAME {
+        return refuse("it has more than 255 characters");
+    }
+    if name.contains(&u16::from(b'\\')) {
+        return refuse("it contains a backslash");
+    }
+    Ok(())
 }
 
 /// What the deletion of a subtree frees.

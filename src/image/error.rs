@@ -86,7 +86,8 @@ impl From<ImageError> for Error {
             }
             ImageError::RegistryPath { .. } => Error::new(ErrorClass::Usage, message).with_hint(
                 "use HKLM\\SYSTEM, HKLM\\SOFTWARE, HKLM\\DRIVERS, HKLM\\COMPONENTS, HKLM\\SAM, HKLM\\SECURITY, \
-                 HKLM\\BCD00000000, HKU\\.DEFAULT, HKCU (the default user) or HKCR",
+                 HKLM\\BCD00000000, HKLM\\SCHEMA, HKU\\.DEFAULT, HKU\\SID, HKU\\SID_Classes, HKCU (the default user) or \
+                 HKCR (SOFTWARE\\Classes)",
             ),
             ImageError::MissingHive { .. } => Error::new(ErrorClass::NotFound, message),
             ImageError::NoControlSet => {

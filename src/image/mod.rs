@@ -13,10 +13,14 @@ mod error;
 mod hive_name;
 mod registry;
 mod session;
+mod users;
 mod windows;
+mod wow64;
 
 pub use error::ImageError;
-pub use hive_name::HiveName;
-pub use registry::Registry;
+pub use hive_name::{HiveName, TopKey, UserNumber};
+pub use registry::{Registry, RegistryDifference};
 pub use session::{Environment, Session, SessionDiff, SessionSavepoint};
+pub use users::UserProfile;
 pub use windows::WindowsInfo;
+pub use wow64::redirected;

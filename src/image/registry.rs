@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::base::{
-    BlobHash, Context, Error, ErrorClass, FileTime, NodeId, NodeKind, Result, StreamKind, WinPath, name,
+    BlobHash, Code, Context, Error, ErrorClass, FileTime, NodeId, NodeKind, Result, StreamKind, WinName,
+    WinPath, name,
 };
 use crate::hive::{
     self, Applied, Hive, HiveSavepoint, KeyId, OpenOptions, OpenState, RegSection, RegText, RegistryChange,
@@ -20,7 +21,8 @@ use crate::io::{Clock, ReadAt};
 use crate::volume::{self, NewData, Overlay, Volume};
 
 use super::ImageError;
-use super::hive_name::{self, HiveName};
+use super::hive_name::{self, HiveName, Place, SEPARATOR, TopKey, UserNumber};
+use super::users::{self, UserProfile};
 
 /// The hives of an image, opened when first asked for.
 pub struct Registry {
@@ -31,6 +33,8 @@ pub struct Registry {
     /// Nothing: looked for and absent.
     hives: BTreeMap<HiveName, Option<Box<OpenHive>>>,
     exceptions: Vec<String>,
+    /// The profiles, once they were asked for.
+    users: Option<Vec<UserProfile>>,
 }
 
 struct OpenHive {
@@ -72,6 +76,28 @@ struct FileStamp {
 
 const BASE_BLOCK_LENGTH: u64 = 4096;
 
+/// So many symbolic links are followed on one path.
+const MAX_LINKS: usize = 32;
+
+/// Whether a symbolic link at the end of a path is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LastLink {
+    Followed,
+    Kept,
+}
+
+/// In what the registries of two images differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegistryDifference {
+    /// What leads from the first to the second, full paths. A hive that only the second has is in it
+    /// with everything, one that only the first has is not.
+    pub changes: Vec<RegistryChange>,
+    /// Keys of hives that only the first has.
+    pub only_old: Vec<WinName>,
+    /// Keys of hives that only the second has.
+    pub only_new: Vec<WinName>,
+}
+
 /// A mark over all hives to return to.
 pub(super) struct RegistrySavepoint(BTreeMap<HiveName, (HiveSavepoint, Written)>);
 
@@ -82,7 +108,15 @@ impl Registry {
         windows: WinPath,
         ignore_dirty: bool,
     ) -> Self {
-        Self { overlay, clock, windows, ignore_dirty, hives: BTreeMap::new(), exceptions: Vec::new() }
+        Self {
+            overlay,
+            clock,
+            windows,
+            ignore_dirty,
+            hives: BTreeMap::new(),
+            exceptions: Vec::new(),
+            users: None,
+        }
     }
 
     /// The hive, opened on first use; nothing when the image has none.
@@ -102,7 +136,7 @@ impl Registry {
     /// # Errors
     /// As [`Registry::hive`], and NotFound.
     pub fn require(&mut self, name: HiveName) -> Result<&mut Hive> {
-        let path = name.files(&self.windows).last().map(ToString::to_string).unwrap_or_default();
+        let path = self.files(name).last().map(ToString::to_string).unwrap_or_default();
         self.hive(name)?.ok_or_else(|| ImageError::MissingHive { hive: name, path }.into())
     }
 
@@ -116,7 +150,7 @@ impl Registry {
             let now = self.now();
             let system = self.require(HiveName::System)?;
             let security = system.security(system.root())?;
-            let path = name.files(&self.windows).into_iter().next_back().unwrap_or_default();
+            let path = self.files(name).into_iter().next_back().unwrap_or_default();
             let hive = Hive::create(ROOT_KEY_NAME, name.minor_version(), &security, now)?;
             let open = OpenHive {
                 hive,
@@ -171,25 +205,203 @@ impl Registry {
         format!("{CONTROL_SET}{number:03}")
     }
 
-    /// Hive and path below its root; `CurrentControlSet` becomes the default control set.
-    fn locate(&mut self, path: &str) -> Result<(HiveName, String)> {
-        let (hive, below) = hive_name::split(path)?;
-        let (first, rest) = below.split_once('\\').unwrap_or((below.as_str(), ""));
-        if hive == HiveName::System && first.eq_ignore_ascii_case("CurrentControlSet") {
+    /// Where a hive's file can lie.
+    fn files(&self, name: HiveName) -> Vec<WinPath> {
+        let profile = match name {
+            HiveName::User(user) | HiveName::UserClasses(user) => self.profile(user),
+            _ => None,
+        };
+        name.files(&self.windows, profile.map(|profile| &profile.path))
+    }
+
+    fn profile(&self, user: UserNumber) -> Option<&UserProfile> {
+        self.users.as_deref().unwrap_or_default().get(user.0)
+    }
+
+    /// The users that the image has profiles of.
+    ///
+    /// # Errors
+    /// When the SOFTWARE hive is broken.
+    pub fn users(&mut self) -> Result<&[UserProfile]> {
+        if self.users.is_none() {
+            let windows = self.windows.clone();
+            let users = match self.hive(HiveName::Software)? {
+                Some(software) => users::read(software, &windows)?,
+                None => Vec::new(),
+            };
+            self.users = Some(users);
+        }
+        Ok(self.users.as_deref().unwrap_or_default())
+    }
+
+    /// Every hive whose file the image has, users' included, with the key it stands at.
+    ///
+    /// # Errors
+    /// When the SOFTWARE hive is broken, or a folder cannot be read.
+    pub fn present(&mut self) -> Result<Vec<(HiveName, WinName)>> {
+        let users = 0..self.users()?.len();
+        let of_users =
+            users.map(UserNumber).flat_map(|user| [HiveName::User(user), HiveName::UserClasses(user)]);
+        let mut present = Vec::new();
+        for name in HiveName::ALL.into_iter().chain(of_users) {
+            if self.is_present(name)? {
+                present.push((name, self.mount_point(name)));
+            }
+        }
+        Ok(present)
+    }
+
+    fn is_present(&self, name: HiveName) -> Result<bool> {
+        if let Some(Some(_)) = self.hives.get(&name) {
+            return Ok(true);
+        }
+        for path in self.files(name) {
+            if volume::resolve(&*self.overlay, &path)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The key that a running Windows mounts a hive at.
+    pub fn mount_point(&self, name: HiveName) -> WinName {
+        let sid = match name {
+            HiveName::User(user) | HiveName::UserClasses(user) => {
+                self.profile(user).map(|profile| profile.sid.units()).unwrap_or_default()
+            }
+            _ => &[],
+        };
+        let tail = if matches!(name, HiveName::UserClasses(_)) { "_Classes" } else { "" };
+        match name.mount_point() {
+            Some(key) => key.into(),
+            None => WinName::new([&name::units("HKU\\"), sid, &name::units(tail)].concat()),
+        }
+    }
+
+    /// The keys of hives below `HKLM` or `HKU`, by the words of a path; nothing for any other path.
+    ///
+    /// # Errors
+    /// As [`Registry::present`].
+    pub fn top_key(&mut self, path: &[u16]) -> Result<Option<Vec<WinName>>> {
+        let Some(Place::Top(top)) = hive_name::split(path) else { return Ok(None) };
+        let root = match top {
+            TopKey::LocalMachine => "HKLM\\",
+            TopKey::Users => "HKU\\",
+        };
+        let root = name::units(root);
+        let mut names = Vec::new();
+        for (hive, key) in self.present()? {
+            match (top, hive) {
+                (TopKey::Users, HiveName::DefaultUser) => names.push("Default".into()),
+                (TopKey::Users, HiveName::DefaultUserClasses) => names.push("Default_Classes".into()),
+                _ => names.extend(key.units().strip_prefix(root.as_slice()).map(WinName::from)),
+            }
+        }
+        names.sort_by(|left, right| name::compare(left.units(), right.units()));
+        Ok(Some(names))
+    }
+
+    /// Hive and path below its root; `CurrentControlSet` becomes the default control set, a user's
+    /// classes those of the hive that has them.
+    fn locate(&mut self, path: &[u16]) -> Result<(HiveName, Vec<u16>)> {
+        let unknown = || ImageError::RegistryPath { path: name::display(path) };
+        let (hive, below) = match hive_name::split(path) {
+            Some(Place::Hive(hive, below)) => (hive, below),
+            Some(Place::User(sid, is_classes, below)) => {
+                let found = self.users()?.iter().position(|user| name::same(user.sid.units(), &sid));
+                let user = UserNumber(found.ok_or_else(|| {
+                    let sid = name::display(&sid);
+                    Error::new(ErrorClass::NotFound, format!("the image has no profile of the user {sid}"))
+                        .with_code(Code::FILE_NOT_FOUND)
+                        .with_hint("reg query HKU tells the users that it has")
+                })?);
+                (if is_classes { HiveName::UserClasses(user) } else { HiveName::User(user) }, below)
+            }
+            Some(Place::Top(_)) | None => return Err(unknown().into()),
+        };
+        let classes = match hive {
+            HiveName::DefaultUser => Some(HiveName::DefaultUserClasses),
+            HiveName::User(user) => Some(HiveName::UserClasses(user)),
+            _ => None,
+        };
+        if let (Some(classes), Some(below)) = (classes, hive_name::below_classes(&below))
+            && self.is_present(classes)?
+        {
+            return Ok((classes, below.to_vec()));
+        }
+        let (first, rest) = hive_name::cut(&below);
+        if hive == HiveName::System && name::same(first, &name::units("CurrentControlSet")) {
             let number = self.control_sets()?.first().copied().ok_or(ImageError::NoControlSet)?;
-            return Ok((hive, format!("{}\\{rest}", Self::control_set_key(number))));
+            return Ok((hive, hive_name::join(&name::units(&Self::control_set_key(number)), rest)));
         }
         Ok((hive, below))
     }
 
-    /// Read access: `HKLM\SYSTEM\CurrentControlSet\...` (CurrentControlSet resolved).
+    /// Hive and path below its root with every symbolic link on the way followed; whether one at the
+    /// very end is too is up to the caller.
+    fn resolve(&mut self, path: &[u16], last: LastLink) -> Result<(HiveName, Vec<u16>)> {
+        let mut path = path.to_vec();
+        for _ in 0..MAX_LINKS {
+            let (hive_name, below) = self.locate(&path)?;
+            let Some(hive) = self.hive(hive_name)? else { return Ok((hive_name, below)) };
+            let mut key = hive.root();
+            let mut rest = below.as_slice();
+            let mut followed = None;
+            while !rest.is_empty() {
+                let (component, behind) = hive_name::cut(rest);
+                rest = behind;
+                if component.is_empty() {
+                    continue;
+                }
+                let Some(subkey) = hive.subkey(key, component)? else { break };
+                key = subkey;
+                let is_last = rest.iter().all(|&unit| unit == SEPARATOR);
+                if is_last && last == LastLink::Kept {
+                    break;
+                }
+                if let Some(target) = hive.link_target(key)? {
+                    followed = Some(hive_name::join(&kernel_path(&target)?, rest));
+                    break;
+                }
+            }
+            match followed {
+                Some(target) => path = target,
+                None => return Ok((hive_name, below)),
+            }
+        }
+        let message = format!("the symbolic links at {} lead around in a circle", name::display(&path));
+        Err(Error::new(ErrorClass::Corrupt, message).with_code(Code::REGISTRY_CORRUPT))
+    }
+
+    /// Read access: `HKLM\SYSTEM\CurrentControlSet\...`. `CurrentControlSet` is resolved, symbolic
+    /// links are followed.
     ///
     /// # Errors
     /// When the path names no hive, or the hive cannot be read.
     pub fn key(&mut self, path: &str) -> Result<Option<(HiveName, KeyId)>> {
-        let (name, below) = self.locate(path)?;
+        self.key_units(&name::units(path))
+    }
+
+    /// [`Registry::key`] for names that need not be well-formed UTF-16.
+    ///
+    /// # Errors
+    /// As [`Registry::key`].
+    pub fn key_units(&mut self, path: &[u16]) -> Result<Option<(HiveName, KeyId)>> {
+        self.existing(path, LastLink::Followed)
+    }
+
+    /// The key itself where it is a symbolic link.
+    ///
+    /// # Errors
+    /// As [`Registry::key`].
+    pub fn link_or_key(&mut self, path: &[u16]) -> Result<Option<(HiveName, KeyId)>> {
+        self.existing(path, LastLink::Kept)
+    }
+
+    fn existing(&mut self, path: &[u16], last: LastLink) -> Result<Option<(HiveName, KeyId)>> {
+        let (name, below) = self.resolve(path, last)?;
         match self.hive(name)? {
-            Some(hive) => Ok(hive.find(hive.root(), below.trim_end_matches('\\'))?.map(|key| (name, key))),
+            Some(hive) => Ok(hive.find_units(hive.root(), &below)?.map(|key| (name, key))),
             None => Ok(None),
         }
     }
@@ -210,11 +422,19 @@ impl Registry {
     /// # Errors
     /// As [`Registry::key`]; the hive must exist.
     pub fn create_key(&mut self, path: &str) -> Result<(HiveName, KeyId)> {
-        let (name, below) = self.locate(path)?;
+        self.create_key_units(&name::units(path))
+    }
+
+    /// [`Registry::create_key`] for names that need not be well-formed UTF-16.
+    ///
+    /// # Errors
+    /// As [`Registry::create_key`].
+    pub fn create_key_units(&mut self, path: &[u16]) -> Result<(HiveName, KeyId)> {
+        let (name, below) = self.resolve(path, LastLink::Followed)?;
         let now = self.now();
         let hive = self.require(name)?;
         let root = hive.root();
-        Ok((name, hive.create_path(root, below.trim_end_matches('\\'), now)?))
+        Ok((name, hive.create_path_units(root, &below, now)?))
     }
 
     /// Sets a value, creating missing keys. A value that is already so is left alone.
@@ -228,13 +448,14 @@ impl Registry {
         hive.set_value(key, value, now)
     }
 
-    /// Deletes a key with everything below it; says whether it was there.
+    /// Deletes a key with everything below it; says whether it was there. Of a symbolic link the
+    /// link itself goes.
     ///
     /// # Errors
     /// As [`Registry::key`]; the root of a hive cannot be deleted.
     pub fn delete_key(&mut self, path: &str) -> Result<bool> {
         let now = self.now();
-        let Some((name, key)) = self.key(path)? else { return Ok(false) };
+        let Some((name, key)) = self.link_or_key(&name::units(path))? else { return Ok(false) };
         self.require(name)?.delete_key(key, now)?;
         Ok(true)
     }
@@ -268,16 +489,71 @@ impl Registry {
     /// # Errors
     /// As [`Registry::import`].
     pub fn apply(&mut self, section: &RegSection, applied: &mut Applied) -> Result<()> {
-        let path = String::from_utf16(section.key.units()).map_err(|_| {
-            let message = format!("the name of the key {} is ill-formed UTF-16", section.key);
-            Error::new(ErrorClass::Unsupported, message)
-        })?;
-        let (name, below) = self.locate(&path)?;
+        let last = if section.delete { LastLink::Kept } else { LastLink::Followed };
+        let (name, below) = self.resolve(section.key.units(), last)?;
         if section.delete && self.hive(name)?.is_none() {
             return Ok(());
         }
         let now = self.now();
-        hive::apply(self.require(name)?, section, &name::units(&below), now, applied)
+        hive::apply(self.require(name)?, section, &below, now, applied)
+    }
+
+    /// In what the registry of another image differs from this one: users are compared by SID.
+    /// With a `key`, only what lies at and below it.
+    ///
+    /// # Errors
+    /// When a hive cannot be read, or `key` is in neither of them.
+    pub fn compare(&mut self, other: &mut Self, key: Option<&[u16]>) -> Result<RegistryDifference> {
+        let mut difference = RegistryDifference::default();
+        if let Some(path) = key {
+            let changes = match (self.key_units(path)?, other.key_units(path)?) {
+                (Some(old), Some(new)) => {
+                    let (old_hive, new_hive) = (self.require(old.0)?, other.require(new.0)?);
+                    hive::diff_keys((old_hive, old.1), (new_hive, new.1), true)?
+                }
+                (None, Some(new)) => {
+                    let new_hive = other.require(new.0)?;
+                    let empty = empty_hive(new_hive)?;
+                    let mut changes = vec![RegistryChange::KeyAdded { key: WinName::default() }];
+                    changes.extend(hive::diff_keys((&empty, empty.root()), (new_hive, new.1), true)?);
+                    changes
+                }
+                (Some(_), None) => vec![RegistryChange::KeyRemoved { key: WinName::default() }],
+                (None, None) => {
+                    let message = format!("neither image has the key {}", name::display(path));
+                    return Err(Error::new(ErrorClass::NotFound, message).with_code(Code::FILE_NOT_FOUND));
+                }
+            };
+            difference.changes = changes.into_iter().map(|change| change.below(path)).collect();
+            return Ok(difference);
+        }
+        let (ours, theirs) = (self.present()?, other.present()?);
+        for (name, mount_point) in &ours {
+            let same = |(_, key): &&(HiveName, WinName)| name::same(key.units(), mount_point.units());
+            match theirs.iter().find(same) {
+                Some((theirs, _)) => {
+                    let changes = hive::diff(self.require(*name)?, other.require(*theirs)?)?;
+                    let below = changes.into_iter().map(|change| change.below(mount_point.units()));
+                    difference.changes.extend(below);
+                }
+                None => difference.only_old.push(mount_point.clone()),
+            }
+        }
+        for (name, mount_point) in &theirs {
+            if ours.iter().any(|(_, key)| name::same(key.units(), mount_point.units())) {
+                continue;
+            }
+            let hive = other.require(*name)?;
+            let changes = hive::diff(&empty_hive(hive)?, hive)?;
+            difference.changes.extend(changes.into_iter().map(|change| change.below(mount_point.units())));
+            difference.only_new.push(mount_point.clone());
+        }
+        Ok(difference)
+    }
+
+    /// A hive that is open already.
+    pub fn opened(&self, name: HiveName) -> Option<&Hive> {
+        self.hives.get(&name).and_then(Option::as_ref).map(|open| &open.hive)
     }
 
     /// What opening the hive found; nothing while it is not open.
@@ -296,7 +572,7 @@ impl Registry {
     }
 
     fn open(&mut self, name: HiveName) -> Result<Option<OpenHive>> {
-        for path in name.files(&self.windows) {
+        for path in self.files(name) {
             let Some(node) = volume::resolve(&*self.overlay, &path)? else { continue };
             let opened =
                 self.open_file(name, &path, node).context(|| format!("while opening the hive {path}"))?;
@@ -433,7 +709,7 @@ impl Registry {
             let edited = match &open.file {
                 Some(_) if !open.hive.is_changed() => false,
                 Some(file) if open.hive.state() == OpenState::Replayed => {
-                    !crate::hive::diff(&self.as_opened(file)?, &open.hive)?.is_empty()
+                    self.as_opened(file)?.digest()? != open.hive.digest()?
                 }
                 _ => true,
             };
@@ -518,11 +794,11 @@ impl Registry {
                     Hive::create(ROOT_KEY_NAME, name.minor_version(), security, self.now())?
                 }
             };
-            let mount_point = name.mount_point();
+            let mount_point = self.mount_point(*name);
             changes.extend(
                 crate::hive::diff(&old, &open.hive)?
                     .into_iter()
-                    .map(|change| below_mount_point(change, mount_point)),
+                    .map(|change| change.below(mount_point.units())),
             );
         }
         Ok(changes)
@@ -575,19 +851,22 @@ fn restore_vanished(
     Ok(changed)
 }
 
-fn below_mount_point(change: RegistryChange, mount_point: &str) -> RegistryChange {
-    let full = |key: String| match key.trim_start_matches('\\') {
-        "" => mount_point.to_owned(),
-        below => format!("{mount_point}\\{below}"),
-    };
-    match change {
-        RegistryChange::KeyAdded { key } => RegistryChange::KeyAdded { key: full(key) },
-        RegistryChange::KeyRemoved { key } => RegistryChange::KeyRemoved { key: full(key) },
-        RegistryChange::ValueSet { key, name, kind, data, old } => {
-            RegistryChange::ValueSet { key: full(key), name, kind, data, old }
+/// A hive without keys, to compare with.
+fn empty_hive(like: &Hive) -> Result<Hive> {
+    Hive::create(ROOT_KEY_NAME, like.minor_version(), &hive::default_root_security(), FileTime::default())
+}
+
+/// The path of a key that the kernel names, as the roots of the registry have it.
+fn kernel_path(target: &WinName) -> Result<Vec<u16>> {
+    for (kernel, root) in [("\\REGISTRY\\MACHINE", "HKLM"), ("\\REGISTRY\\USER", "HKU")] {
+        let kernel = name::units(kernel);
+        let (head, rest) = target.units().split_at_checked(kernel.len()).unwrap_or((&[], &[]));
+        if name::same(head, &kernel) && rest.first().is_none_or(|&unit| unit == SEPARATOR) {
+            return Ok(hive_name::join(&name::units(root), rest.get(1..).unwrap_or_default()));
         }
-        RegistryChange::ValueRemoved { key, name } => RegistryChange::ValueRemoved { key: full(key), name },
     }
+    let message = format!("a symbolic link leads to {target}, which is no key of an image");
+    Err(Error::new(ErrorClass::NotFound, message).with_code(Code::FILE_NOT_FOUND))
 }
 
 #[cfg(test)]

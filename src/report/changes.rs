@@ -35,7 +35,7 @@ impl ChangeList {
         files.sort_by_cached_key(|change| (upcased(&path_text(file_path(change))), file_letter(change)));
         registry.sort_by_cached_key(|change| {
             let (key, value) = registry_place(change);
-            (upcased(key), value.map(|name| name::upcased(name.units())))
+            (name::upcased(key.units()), value.map(|name| name::upcased(name.units())))
         });
         Self { files, registry, detail }
     }
@@ -199,7 +199,7 @@ fn file_json(change: &FileChange) -> Value {
     }
 }
 
-fn registry_place(change: &RegistryChange) -> (&str, Option<&WinName>) {
+fn registry_place(change: &RegistryChange) -> (&WinName, Option<&WinName>) {
     match change {
         RegistryChange::KeyAdded { key } | RegistryChange::KeyRemoved { key } => (key, None),
         RegistryChange::ValueSet { key, name, .. } | RegistryChange::ValueRemoved { key, name } => {
@@ -242,16 +242,30 @@ fn registry_lines(page: &mut Page, changes: &[RegistryChange]) {
 
 fn registry_json(change: &RegistryChange) -> Value {
     let (key, name) = registry_place(change);
-    let name = name.map(|name| name::display(name.units()));
-    match change {
-        RegistryChange::KeyAdded { .. } => json!({ "change": "key_added", "key": key }),
-        RegistryChange::KeyRemoved { .. } => json!({ "change": "key_removed", "key": key }),
-        RegistryChange::ValueRemoved { .. } => json!({ "change": "value_removed", "key": key, "name": name }),
+    let mut object = match change {
+        RegistryChange::KeyAdded { .. } => json!({ "change": "key_added" }),
+        RegistryChange::KeyRemoved { .. } => json!({ "change": "key_removed" }),
+        RegistryChange::ValueRemoved { .. } => json!({ "change": "value_removed" }),
         RegistryChange::ValueSet { kind, data, old, .. } => json!({
-            "change": "value_set", "key": key, "name": name,
+            "change": "value_set",
             "new": data_json(*kind, data),
             "old": old.as_ref().map(|(kind, data)| data_json(*kind, data)),
         }),
+    };
+    put_name(&mut object, "key", key.units());
+    if let Some(name) = name {
+        put_name(&mut object, "name", name.units());
+    }
+    object
+}
+
+/// A name of the registry as text; one that is ill-formed UTF-16 also as `FIELD_hex`, the bytes of
+/// its units.
+pub(super) fn put_name(object: &mut Value, field: &str, units: &[u16]) {
+    let Some(object) = object.as_object_mut() else { return };
+    object.insert(field.to_owned(), name::display(units).into());
+    if String::from_utf16(units).is_err() {
+        object.insert(format!("{field}_hex"), hexadecimal(&name::units_to_le(units)).into());
     }
 }
 

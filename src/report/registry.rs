@@ -5,17 +5,36 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::changes::{Meaning, data_json, hexadecimal, kind_name, meaning};
+use super::changes::{Meaning, data_json, hexadecimal, kind_name, meaning, put_name};
 use super::json::{iso_times, to_value};
 use super::{ChangeList, Page, Report};
 use crate::base::{Error, ErrorClass, FileTime, name};
-use crate::hive::{Applied, Finding, KeyListing, OpenState, Severity};
+use crate::hive::{Applied, Finding, KeyListing, Layer, OpenState, Severity};
 
 /// Keys with their values.
 #[derive(Clone, Debug)]
 pub struct RegistryListing {
     /// In the order of the tree.
     pub keys: Vec<KeyListing>,
+    /// What stands between the strings of a `REG_MULTI_SZ`.
+    pub separator: String,
+    /// Types are shown with their numbers.
+    pub numbered: bool,
+    /// Whether it is the result of a search, whose matches are counted.
+    pub searched: bool,
+    /// Why the run fails although there is a list.
+    pub error: Option<Error>,
+}
+
+impl RegistryListing {
+    /// A list without a search.
+    pub fn new(keys: Vec<KeyListing>) -> Self {
+        Self { keys, separator: "\\0".to_owned(), numbered: false, searched: false, error: None }
+    }
+
+    fn matches(&self) -> usize {
+        self.keys.iter().map(|key| (key.values.len() + key.subkeys.len()).max(1)).sum()
+    }
 }
 
 impl Report for RegistryListing {
@@ -23,21 +42,27 @@ impl Report for RegistryListing {
         let keys = self.keys.iter().map(|key| {
             let values = key.values.iter().map(|value| {
                 let mut object = data_json(value.kind.0, &value.data);
-                if let Some(object) = object.as_object_mut() {
-                    object.insert("name".to_owned(), name::display(value.name.units()).into());
-                }
+                put_name(&mut object, "name", value.name.units());
                 object
             });
+            let class = (!key.class.is_empty()).then(|| name::display(&name::units_from_le(&key.class)));
             let mut object = json!({
-                "key": key.key,
                 "last_written": key.last_written.0,
+                "class": class,
+                "link": key.link.as_ref().map(ToString::to_string),
+                "layer": key.layer,
                 "values": values.collect::<Vec<_>>(),
                 "subkeys": key.subkeys.iter().map(ToString::to_string).collect::<Vec<_>>(),
             });
+            put_name(&mut object, "key", key.key.units());
             iso_times(&mut object, &["last_written"]);
             object
         });
-        json!({ "keys": keys.collect::<Vec<_>>() })
+        let mut report = json!({ "keys": keys.collect::<Vec<_>>() });
+        if let (true, Some(report)) = (self.searched, report.as_object_mut()) {
+            report.insert("matches".to_owned(), self.matches().into());
+        }
+        report
     }
 
     fn dism(&self, page: &mut Page) {
@@ -46,14 +71,22 @@ impl Report for RegistryListing {
     }
 
     fn native(&self, page: &mut Page) {
-        if self.keys.is_empty() {
+        if self.keys.is_empty() && !self.searched {
             page.line("Nothing was found.");
         }
         for (position, key) in self.keys.iter().enumerate() {
             if position > 0 {
                 page.blank();
             }
-            page.line(one_line(&key.key));
+            let path = name::display(key.key.units());
+            page.line(one_line(&path));
+            if let Some(link) = &key.link {
+                page.line(format_args!("    (a symbolic link to {})", one_line(&link.to_string())));
+            }
+            if key.layer != Layer::Merged {
+                let layer = serde_json::to_value(key.layer).unwrap_or_default();
+                page.line(format_args!("    (layer: {})", layer.as_str().unwrap_or_default()));
+            }
             for value in &key.values {
                 let name = match value.name.is_empty() {
                     true => "(Default)".to_owned(),
@@ -61,25 +94,39 @@ impl Report for RegistryListing {
                 };
                 let data = match meaning(value.kind.0, &value.data) {
                     Meaning::Text(text) => one_line(&text),
-                    Meaning::Texts(texts) => one_line(&texts.join("\\0")),
+                    Meaning::Texts(texts) => one_line(&texts.join(&self.separator)),
                     Meaning::Number(number) => format!("0x{number:x}"),
                     Meaning::Bytes => hexadecimal(&value.data).to_uppercase(),
                 };
-                let line = format!("    {name}    {}    {data}", kind_name(value.kind.0));
+                let mut kind = kind_name(value.kind.0);
+                if self.numbered {
+                    kind.push_str(&format!(" ({})", value.kind.0));
+                }
+                let line = format!("    {name}    {kind}    {data}");
                 page.line(line.trim_end());
             }
             if !key.subkeys.is_empty() {
                 page.blank();
             }
             for subkey in &key.subkeys {
-                page.line(one_line(&format!("{}\\{subkey}", key.key)));
+                page.line(one_line(&format!("{path}\\{subkey}")));
             }
         }
+        if self.searched {
+            if !self.keys.is_empty() {
+                page.blank();
+            }
+            page.line(format_args!("End of search: {} match(es) found.", self.matches()));
+        }
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 }
 
 /// Control characters escaped: they must not reach a terminal.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {
         if letter.is_control() {
@@ -102,6 +149,8 @@ pub struct RegistryEdit {
     pub written: bool,
     /// What would change, for a dry run on a file.
     pub changes: Option<ChangeList>,
+    /// Nothing was written because that was asked for.
+    pub dry_run: bool,
     /// What is not exact.
     pub exceptions: Vec<String>,
 }
@@ -112,6 +161,7 @@ impl Report for RegistryEdit {
             "file": self.file.as_ref().map(|file| file.to_string_lossy()),
             "applied": to_value(&self.applied),
             "written": self.written,
+            "dry_run": self.dry_run,
             "changes": self.changes.as_ref().map(Report::json),
         })
     }
@@ -135,9 +185,7 @@ impl Report for RegistryEdit {
         }
         match &self.file {
             Some(file) if self.written => page.line(format_args!("{} saved", file.display())),
-            Some(file) if self.changes.is_none() => {
-                page.line(format_args!("{} is as it was", file.display()))
-            }
+            Some(file) if !self.dry_run => page.line(format_args!("{} is as it was", file.display())),
             _ => {}
         }
     }

@@ -19,7 +19,7 @@ use nt_hive::{Hive as NtHive, KeyNode, NtHiveNameString};
 use serde_json::json;
 use transom::base::name;
 use transom::hive::{Hive, KeyId, OpenOptions, PrimaryFile, Value, Visit};
-use transom::io::{FileReader, Pool};
+use transom::io::{Cancel, FileReader, Pool};
 use transom_sample::large_hive::{self, LargeHive};
 use transom_sample::measure::{self, median};
 use transom_sample::{Random, tool};
@@ -358,14 +358,14 @@ impl Bench<'_> {
         let ours = self.repeated(|| {
             write(&target, &self.large.bytes)?;
             let begin = Instant::now();
-            let mut file = PrimaryFile::open(&target, false)?;
+            let mut file = PrimaryFile::open_to_edit(&target, false, &Cancel::default())?;
             for (number, &key) in keys.iter().enumerate() {
                 for value in 0..VALUES_EACH {
                     file.hive.set_value(key, &new_value(number, value), NOW)?;
                 }
             }
             let time = begin.elapsed();
-            ensure!(file.save(self.pool)?, "nothing was saved");
+            ensure!(file.save(self.pool)?.written, "nothing was saved");
             Ok(time)
         })?;
         let bytes = fs::read(&target)?;
@@ -428,12 +428,12 @@ impl Bench<'_> {
         let ours = self.repeated(|| {
             write(&target, &self.large.bytes)?;
             let begin = Instant::now();
-            let mut file = PrimaryFile::open(&target, false)?;
+            let mut file = PrimaryFile::open_to_edit(&target, false, &Cancel::default())?;
             for number in 0..NEW_SUBKEYS {
                 file.hive.create_subkey(key, &name::units(&new_subkey(number)), NOW)?;
             }
             let time = begin.elapsed();
-            ensure!(file.save(self.pool)?, "nothing was saved");
+            ensure!(file.save(self.pool)?.written, "nothing was saved");
             Ok(time)
         })?;
         let bytes = fs::read(&target)?;
@@ -463,10 +463,10 @@ impl Bench<'_> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..self.runs {
             write(&our_file, &self.large.bytes)?;
-            let mut file = PrimaryFile::open(&our_file, false)?;
+            let mut file = PrimaryFile::open_to_edit(&our_file, false, &Cancel::default())?;
             file.hive.set_value(key, &Value::binary("saved", b"saved by us".as_slice()), NOW)?;
             let begin = Instant::now();
-            ensure!(file.save(self.pool)?, "nothing was saved");
+            ensure!(file.save(self.pool)?.written, "nothing was saved");
             ours.push(begin.elapsed());
             write(&their_file, &self.large.bytes)?;
             let (time, _) =
@@ -561,7 +561,7 @@ fn work(arguments: &[String]) -> Result<()> {
     let hive = match task.as_str() {
         "walk" => opened(path)?,
         _ => {
-            let mut file = PrimaryFile::open(path, false)?;
+            let mut file = PrimaryFile::open_to_edit(path, false, &Cancel::default())?;
             for (number, handle) in fs::read_to_string(list)?.lines().enumerate() {
                 let key = KeyId((handle.parse::<u64>()? - 4096) as u32);
                 for value in 0..VALUES_EACH {
@@ -569,7 +569,7 @@ fn work(arguments: &[String]) -> Result<()> {
                     new += 1;
                 }
             }
-            ensure!(file.save(&Pool::new(0)?)?, "nothing was saved");
+            ensure!(file.save(&Pool::new(0)?)?.written, "nothing was saved");
             file.hive
         }
     };

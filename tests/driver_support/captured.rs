@@ -90,11 +90,11 @@ pub(crate) fn changes(changes: &[RegistryChange]) -> BTreeMap<String, Keys> {
     for change in changes {
         match change {
             RegistryChange::KeyAdded { key } => {
-                let (hive, key) = keys(key);
+                let (hive, key) = keys(&key.to_string());
                 hives.entry(hive).or_default().entry(key).or_default();
             }
             RegistryChange::ValueSet { key, name, kind, data, .. } => {
-                let (hive, key) = keys(key);
+                let (hive, key) = keys(&key.to_string());
                 let values = hives.entry(hive).or_default().entry(key).or_default();
                 values.insert(name.to_string(), (*kind, data.clone()));
             }

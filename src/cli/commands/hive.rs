@@ -5,66 +5,52 @@ use std::io::Write as _;
 
 use super::super::values::Values;
 use super::Found;
+use super::access;
+use super::hive_file::{exceptions, save};
+use super::search::Query;
 use crate::base::{Code, Context as _, Error, ErrorClass, Result, name};
-use crate::hive::{self, Applied, Hive, KeyId, Listing, OpenState, PrimaryFile, RegText, RegWriter, Value};
+use crate::hive::{self, Applied, KeyId, PrimaryFile, RegText, RegWriter, RegistryChange, Value};
 use crate::image::{Environment, SessionDiff};
-use crate::io::{AtomicFile, FileReader};
-use crate::report::{ChangeList, Detail, HiveCheck, HiveFacts, RegTextReport, RegistryEdit, RegistryListing};
-
-/// `hive show`.
-pub(crate) fn show(environment: &Environment, values: &Values) -> Result<Found> {
-    let file = open(environment, values, "file")?;
-    let hive = &file.hive;
-    let (keys, value_count, digest) = hive.digest()?;
-    let root = hive.root();
-    let names = hive.subkeys(root)?.into_iter().map(|key| Ok(hive.name(key)?.to_string()));
-    Ok(Box::new(HiveFacts {
-        file: file.path().to_owned(),
-        length: std::fs::metadata(file.path())
-            .map_err(|error| Error::io(file.path().display(), &error))?
-            .len(),
-        minor_version: hive.minor_version(),
-        state: hive.state(),
-        notes: hive.notes().to_vec(),
-        root_name: hive.name(root)?.to_string(),
-        root_written: hive.last_written(root)?,
-        top_keys: names.collect::<Result<_>>()?,
-        keys,
-        values: value_count,
-        digest,
-    }))
-}
+use crate::io::AtomicFile;
+use crate::report::{ChangeList, Detail, RegTextReport, RegistryEdit};
 
 /// `hive query`.
 pub(crate) fn query(environment: &Environment, values: &Values) -> Result<Found> {
     let file = open(environment, values, "file")?;
     let (key, path) = existing_key(&file, values)?;
-    let value = value_name(values)?.map(name::units);
-    let what = Listing { recursive: values.has("recursive"), value: value.as_deref(), text: None };
-    let keys = hive::list(&file.hive, key, &path, &what)?;
-    if keys.is_empty() {
-        return Err(no_value(&path, value_name(values)?.unwrap_or_default()));
-    }
-    Ok(Box::new(RegistryListing { keys }))
+    let query = Query::read(values, "find")?;
+    let keys = hive::list(&file.hive, key, &name::units(&path), &query.listing())?;
+    Ok(Box::new(query.found(keys, &path)?))
 }
 
 /// `hive set`.
 pub(crate) fn set(environment: &Environment, values: &Values) -> Result<Found> {
-    let mut file = open(environment, values, "file")?;
+    let mut file = open_to_edit(environment, values)?;
     let path = below(&file, values, values.text("key")?.unwrap_or_default())?;
     let section = hive::RegSection::new(&path, typed_value(values)?);
     let mut applied = Applied::default();
-    hive::apply(&mut file.hive, &section, section.key.units(), environment.clock.now(), &mut applied)?;
+    let now = environment.clock.now();
+    hive::apply(&mut file.hive, &section, section.key.units(), now, &mut applied)?;
+    if let Some(class) = values.text("class")?
+        && let Some(key) = file.hive.find(file.hive.root(), &path)?
+    {
+        file.hive.set_class(key, &name::units_to_le(&name::units(class)), now)?;
+    }
     finish(environment, values, file, applied)
 }
 
 /// `hive delete`.
 pub(crate) fn delete(environment: &Environment, values: &Values) -> Result<Found> {
-    let mut file = open(environment, values, "file")?;
+    let mut file = open_to_edit(environment, values)?;
     let (key, path) = existing_key(&file, values)?;
     let now = environment.clock.now();
     let mut applied = Applied::default();
     match value_name(values)? {
+        _ if values.has("all") => {
+            for value in file.hive.values(key)? {
+                applied.values_deleted += u64::from(file.hive.delete_value(key, value.name.units(), now)?);
+            }
+        }
         Some(value) => {
             if !file.hive.delete_value(key, &name::units(value), now)? {
                 return Err(no_value(&path, value));
@@ -77,6 +63,29 @@ pub(crate) fn delete(environment: &Environment, values: &Values) -> Result<Found
         }
     }
     finish(environment, values, file, applied)
+}
+
+/// `hive rename`.
+pub(crate) fn rename(environment: &Environment, values: &Values) -> Result<Found> {
+    let mut file = open_to_edit(environment, values)?;
+    let (key, _) = existing_key(&file, values)?;
+    let new = values.text("new_name")?.ok_or_else(|| missing("the new name"))?;
+    file.hive.rename_key(key, &name::units(new), environment.clock.now())?;
+    finish(environment, values, file, Applied::default())
+}
+
+/// `hive acl`.
+pub(crate) fn acl(environment: &Environment, values: &Values) -> Result<Found> {
+    let mut file = open_to_edit(environment, values)?;
+    let (key, path) = existing_key(&file, values)?;
+    let mut report = access::access(&mut file.hive, key, &path, values, environment.clock.now())?;
+    let saved = match report.changed {
+        true => save(environment, &mut file, values.has("dry_run"))?,
+        false => hive::Saved::default(),
+    };
+    report.file = Some((file.path().to_owned(), saved.written));
+    report.exceptions = exceptions(&file, saved);
+    Ok(Box::new(report))
 }
 
 /// `hive export`.
@@ -105,7 +114,7 @@ pub(crate) fn written(values: &Values, bytes: Vec<u8>, (keys, count): (u64, u64)
 
 /// `hive import`.
 pub(crate) fn import(environment: &Environment, values: &Values) -> Result<Found> {
-    let mut file = open(environment, values, "file")?;
+    let mut file = open_to_edit(environment, values)?;
     let text = reg_text(values)?;
     let root = root(&file, values)?;
     let mut applied = Applied::default();
@@ -126,17 +135,11 @@ pub(crate) fn import(environment: &Environment, values: &Values) -> Result<Found
 pub(crate) fn reg_text(values: &Values) -> Result<RegText> {
     let path = values.path("reg")?.ok_or_else(|| missing("the .reg file"))?;
     let bytes = std::fs::read(&path).map_err(|error| Error::io(path.display(), &error))?;
-    RegText::parse(&bytes).context(|| format!("while reading {}", path.display()))
-}
-
-/// `hive check`.
-pub(crate) fn check(environment: &Environment, values: &Values) -> Result<Found> {
-    let path = values.path("file")?.ok_or_else(|| missing("the hive file"))?;
-    let findings = match PrimaryFile::open(&path, environment.ignore_dirty) {
-        Ok(file) if file.hive.state() == OpenState::Replayed => file.hive.check()?,
-        _ => Hive::check_file(&FileReader::open(&path)?)?,
+    let parsed = match values.number("code_page")? {
+        Some(code_page) => RegText::parse_ansi(&bytes, code_page),
+        None => RegText::parse(&bytes),
     };
-    Ok(Box::new(HiveCheck::new(path, findings)))
+    parsed.context(|| format!("while reading {}", path.display()))
 }
 
 /// `hive diff`.
@@ -144,23 +147,34 @@ pub(crate) fn diff(environment: &Environment, values: &Values) -> Result<Found> 
     let (old, new) = (open(environment, values, "file")?, open(environment, values, "other")?);
     let changes = hive::diff(&old.hive, &new.hive)?;
     if values.has("output") {
-        let bytes = hive::change_text(&changes, &root(&old, values)?)?;
-        let sets = |change: &&hive::RegistryChange| {
-            matches!(
-                change,
-                hive::RegistryChange::ValueSet { .. } | hive::RegistryChange::ValueRemoved { .. }
-            )
-        };
-        let count = changes.iter().filter(sets).count();
-        return written(values, bytes, ((changes.len() - count) as u64, count as u64));
+        return change_text(values, &changes, &root(&old, values)?);
     }
     let detail = if values.has("summary") { Detail::Counts } else { Detail::Full };
     Ok(Box::new(ChangeList::new(SessionDiff { files: Vec::new(), registry: changes }, detail)))
 }
 
-fn open(environment: &Environment, values: &Values, id: &str) -> Result<PrimaryFile> {
+/// Writes the text that leads from the old registry to the new one.
+pub(crate) fn change_text(values: &Values, changes: &[RegistryChange], root: &str) -> Result<Found> {
+    let bytes = hive::change_text(changes, &name::units(root))?;
+    let is_value = |change: &&RegistryChange| {
+        matches!(change, RegistryChange::ValueSet { .. } | RegistryChange::ValueRemoved { .. })
+    };
+    let count = changes.iter().filter(is_value).count();
+    written(values, bytes, ((changes.len() - count) as u64, count as u64))
+}
+
+pub(crate) fn open(environment: &Environment, values: &Values, id: &str) -> Result<PrimaryFile> {
     let path = values.path(id)?.ok_or_else(|| missing("the hive file"))?;
     PrimaryFile::open(&path, environment.ignore_dirty)
+}
+
+/// The hive to be edited, locked; in a dry run it is only read.
+pub(crate) fn open_to_edit(environment: &Environment, values: &Values) -> Result<PrimaryFile> {
+    let path = values.path("file")?.ok_or_else(|| missing("the hive file"))?;
+    if values.has("dry_run") {
+        return PrimaryFile::open(&path, environment.ignore_dirty);
+    }
+    PrimaryFile::open_to_edit(&path, environment.ignore_dirty, &environment.cancel)
 }
 
 pub(crate) fn missing(what: &str) -> Error {
@@ -219,7 +233,14 @@ pub(crate) fn typed_value(values: &Values) -> Result<Option<Value>> {
     let (kind, data) = (values.text("type")?, values.text("data")?);
     match value_name(values)? {
         None if kind.is_none() && data.is_none() => Ok(None),
-        value => Value::parse(value.unwrap_or_default(), kind, data.unwrap_or_default()).map(Some),
+        value => {
+            let data = data.unwrap_or_default();
+            let data = match values.text("separator")?.filter(|separator| !separator.is_empty()) {
+                Some(separator) => data.replace(separator, "\\0"),
+                None => data.to_owned(),
+            };
+            Value::parse(value.unwrap_or_default(), kind, &data).map(Some)
+        }
     }
 }
 
@@ -230,19 +251,16 @@ fn finish(
     mut file: PrimaryFile,
     applied: Applied,
 ) -> Result<Found> {
+    let dry_run = values.has("dry_run");
     let mut changes = None;
-    let mut written = false;
-    if values.has("dry_run") {
+    if dry_run {
         let before = open(environment, values, "file")?;
         let registry = hive::diff(&before.hive, &file.hive)?;
         changes = Some(ChangeList::new(SessionDiff { files: Vec::new(), registry }, Detail::Full));
-    } else {
-        environment.cancel.check()?;
-        written = file.save(&environment.pool)?;
     }
-    let exceptions = match file.hive.state() {
-        OpenState::DirtyIgnored => file.hive.notes().to_vec(),
-        OpenState::Clean | OpenState::Replayed => Vec::new(),
-    };
-    Ok(Box::new(RegistryEdit { file: Some(file.path().to_owned()), applied, written, changes, exceptions }))
+    let saved = save(environment, &mut file, dry_run)?;
+    let written = saved.written;
+    let exceptions = exceptions(&file, saved);
+    let file = Some(file.path().to_owned());
+    Ok(Box::new(RegistryEdit { file, applied, written, changes, dry_run, exceptions }))
 }

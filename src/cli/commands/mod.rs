@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! What runs a command: from its values to the room that does the work, and back with a report.
 
+mod access;
 pub(super) mod cat;
 pub(super) mod difference;
 pub(super) mod driver;
 pub(super) mod hive;
+pub(super) mod hive_file;
 pub(super) mod image;
 pub(super) mod inf;
 pub(super) mod reg;
+mod search;
 pub(super) mod tool;
 
 use std::fmt;

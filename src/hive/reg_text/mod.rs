@@ -8,7 +8,7 @@
 //! | section | `[KEY]` | the key and its missing parents are created |
 //! | | `[-KEY]` | the key goes with all below it; an absent one is no error |
 //! | value | `"name"=...`, `@=...` | `\\` and `\"` are the only escapes |
-//! | data | `"text"` | REG_SZ with one final NUL |
+//! | data | `"text"` | REG_SZ with one final NUL; line breaks in it stand as they are |
 //! | | `dword:0000000a` | REG_DWORD |
 //! | | `hex:01,02`, `hex(T):01,02` | REG_BINARY; type T in hexadecimal; `\` at the end continues the line |
 //! | | `-` | the value goes |
@@ -18,6 +18,7 @@
 //! file"; the places where lines are wrapped: exports of regedit.
 
 mod apply;
+mod code_page;
 mod parse;
 mod write;
 
@@ -76,7 +77,34 @@ impl RegText {
     /// # Errors
     /// With the number of the first line that is not understood.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
-        parse::parse(bytes).map_err(Into::into)
+        parse::parse(bytes, None).map_err(Into::into)
+    }
+
+    /// Reads a file's bytes; ANSI text is of this code page of Windows, and a text without a mark
+    /// of its encoding is ANSI.
+    ///
+    /// # Errors
+    /// When the code page is not known, and as [`RegText::parse`].
+    pub fn parse_ansi(bytes: &[u8], code_page: u32) -> Result<Self> {
+        let encoding = code_page::encoding(code_page)?;
+        parse::parse(bytes, Some(encoding)).map_err(Into::into)
+    }
+}
+
+/// A path with the short name of its root (`HKLM`, `HKCU`, `HKU`, `HKCR`) written out, as `.reg`
+/// text has it.
+pub fn full_root(path: &[u16]) -> Vec<u16> {
+    const ROOTS: [(&str, &str); 4] = [
+        ("HKLM", "HKEY_LOCAL_MACHINE"),
+        ("HKCU", "HKEY_CURRENT_USER"),
+        ("HKU", "HKEY_USERS"),
+        ("HKCR", "HKEY_CLASSES_ROOT"),
+    ];
+    let length = path.iter().position(|&unit| unit == u16::from(b'\\')).unwrap_or(path.len());
+    let (first, rest) = path.split_at(length);
+    match ROOTS.iter().find(|(short, _)| name::same(first, &name::units(short))) {
+        Some((_, long)) => [name::units(long).as_slice(), rest].concat(),
+        None => path.to_vec(),
     }
 }
 

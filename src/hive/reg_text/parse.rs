@@ -2,6 +2,8 @@
 //! Reading `.reg` text. One pass over the code units, no recursion; what is built is never larger
 //! than a small multiple of the text.
 
+use encoding_rs::{Encoding, WINDOWS_1252};
+
 use super::{RegAssignment, RegSection, RegText, RegTextError};
 use crate::base::{WinName, name};
 use crate::hive::value::ValueType;
@@ -21,14 +23,16 @@ const SEMICOLON: u16 = b';' as u16;
 const OPEN: u16 = b'[' as u16;
 const CLOSE: u16 = b']' as u16;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<RegText, RegTextError> {
-    let units = decode(bytes);
+/// `ansi` is the encoding of text that has no mark of its own, where the caller knows it.
+pub(super) fn parse(bytes: &[u8], ansi: Option<&'static Encoding>) -> Result<RegText, RegTextError> {
+    let units = decode(bytes, ansi);
+    let encoding = ansi.unwrap_or(WINDOWS_1252);
     let mut reader = Reader { units: &units, position: 0, line: 1 };
     let header = trimmed(reader.rest_of_line());
-    let ansi = if is(header, VERSION_4) {
-        true
+    let narrow = if is(header, VERSION_4) {
+        Some(encoding)
     } else if is(header, VERSION_5) {
-        false
+        None
     } else {
         let expected = "the first line of a .reg file (Windows Registry Editor Version 5.00, or REGEDIT4)";
         return Err(RegTextError::line(1, expected, header));
@@ -40,7 +44,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<RegText, RegTextError> {
             OPEN => sections.push(section(&mut reader)?),
             _ => {
                 let (line, start) = (reader.line, reader.position);
-                let assignment = assignment(&mut reader, ansi)?;
+                let assignment = assignment(&mut reader, narrow)?;
                 match sections.last_mut() {
                     Some(section) if !section.delete => section.values.push(assignment),
                     section => {
@@ -60,7 +64,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<RegText, RegTextError> {
 
 /// The text of a file: by its byte order mark; UTF-16LE without one where every other byte of the
 /// beginning is 0; else UTF-8 if it is that, else the western code page of Windows.
-fn decode(bytes: &[u8]) -> Vec<u16> {
+fn decode(bytes: &[u8], ansi: Option<&'static Encoding>) -> Vec<u16> {
     match bytes {
         [0xFF, 0xFE, text @ ..] => name::units_from_le(text),
         [0xFE, 0xFF, text @ ..] => {
@@ -68,16 +72,16 @@ fn decode(bytes: &[u8]) -> Vec<u16> {
         }
         [0xEF, 0xBB, 0xBF, text @ ..] => name::units(&String::from_utf8_lossy(text)),
         [first, 0, _, 0, ..] if *first != 0 => name::units_from_le(bytes),
-        _ if bytes.starts_with(VERSION_4.as_bytes()) => western(bytes),
-        _ => match std::str::from_utf8(bytes) {
-            Ok(text) => name::units(text),
-            Err(_) => western(bytes),
+        _ => match (ansi, std::str::from_utf8(bytes)) {
+            (Some(encoding), _) => decoded(bytes, encoding),
+            (None, Ok(text)) if !bytes.starts_with(VERSION_4.as_bytes()) => name::units(text),
+            (None, _) => decoded(bytes, WINDOWS_1252),
         },
     }
 }
 
-fn western(bytes: &[u8]) -> Vec<u16> {
-    name::units(&encoding_rs::WINDOWS_1252.decode_without_bom_handling(bytes).0)
+fn decoded(bytes: &[u8], encoding: &'static Encoding) -> Vec<u16> {
+    name::units(&encoding.decode_without_bom_handling(bytes).0)
 }
 
 fn is(units: &[u16], text: &str) -> bool {
@@ -201,7 +205,10 @@ fn section(reader: &mut Reader<'_>) -> Result<RegSection, RegTextError> {
     Ok(RegSection { line, key: WinName::from(key), delete, values: Vec::new() })
 }
 
-fn assignment(reader: &mut Reader<'_>, ansi: bool) -> Result<RegAssignment, RegTextError> {
+fn assignment(
+    reader: &mut Reader<'_>,
+    narrow: Option<&'static Encoding>,
+) -> Result<RegAssignment, RegTextError> {
     let (line, start) = (reader.line, reader.position);
     let wrong = |reader: &Reader<'_>, expected| RegTextError::line(line, expected, reader.line_at(start));
     let name = if reader.take(u16::from(b'@')) {
@@ -232,7 +239,13 @@ fn assignment(reader: &mut Reader<'_>, ansi: bool) -> Result<RegAssignment, RegT
         let kind = hexadecimal(reader, 8).filter(|_| reader.take_word("):"));
         let kind = ValueType(kind.ok_or_else(|| wrong(reader, "a type such as hex(7):"))?);
         let data = bytes(reader)?;
-        Some((kind, if ansi { widened(kind, data) } else { data }))
+        Some((
+            kind,
+            match narrow {
+                Some(encoding) => widened(kind, data, encoding),
+                None => data,
+            },
+        ))
     } else {
         return Err(wrong(reader, "a value: data are \"text\", dword:, hex:, hex(T): or -"));
     };
@@ -326,10 +339,10 @@ fn skip_continuations(reader: &mut Reader<'_>) -> Result<(), RegTextError> {
 }
 
 /// Text of a `REGEDIT4` file, which has one byte for each character, as the registry stores it.
-fn widened(kind: ValueType, data: Vec<u8>) -> Vec<u8> {
+fn widened(kind: ValueType, data: Vec<u8>, encoding: &'static Encoding) -> Vec<u8> {
     match kind {
         ValueType::SZ | ValueType::EXPAND_SZ | ValueType::LINK | ValueType::MULTI_SZ => {
-            name::units_to_le(&western(&data))
+            name::units_to_le(&decoded(&data, encoding))
         }
         _ => data,
     }
@@ -388,7 +401,7 @@ mod tests {
             [&[0xEF, 0xBB, 0xBF][..], TEXT.as_bytes()].concat(),
         ];
         for form in forms {
-            assert_eq!(parse(&form), Ok(expected()));
+            assert_eq!(parse(&form, None), Ok(expected()));
         }
     }
 
@@ -396,7 +409,7 @@ mod tests {
     fn version_4_is_ansi() {
         let text =
             b"REGEDIT4\n[HKLM\\SOFTWARE\\\xC9]\n\"p\"=hex(2):25,e9,00\n\"b\"=hex:25,e9\n\"s\"=\"\x80\"";
-        let parsed = parse(text).unwrap();
+        let parsed = parse(text, None).unwrap();
         assert_eq!(parsed.sections[0].key, "HKLM\\SOFTWARE\\\u{C9}".into());
         assert_eq!(
             parsed.sections[0].values,
@@ -433,7 +446,7 @@ mod tests {
             ("REGEDIT4\n[A]\n\"a\"=qword:12\n", 3),
         ];
         for (text, expected) in cases {
-            match parse(text.as_bytes()) {
+            match parse(text.as_bytes(), None) {
                 Err(RegTextError::Line { line, .. }) => assert_eq!(line, expected, "{text:?}"),
                 other => panic!("{text:?}: {other:?}"),
             }
@@ -444,7 +457,7 @@ mod tests {
         #[test]
         fn any_bytes_end_in_a_result(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..400)) {
             let text = [b"REGEDIT4\n[A]\n\"a\"=".as_slice(), &bytes].concat();
-            if let Ok(parsed) = parse(&text) {
+            if let Ok(parsed) = parse(&text, None) {
                 proptest::prop_assert!(parsed.sections.len() <= text.len());
             }
         }

@@ -2,8 +2,8 @@
 //! Writing `.reg` text as regedit does: UTF-16LE with a byte order mark, CRLF, hex data wrapped
 //! at 80 columns, depth first, values in their stored order.
 
-use super::RegTextError;
-use crate::base::{Result, name};
+use super::{RegTextError, full_root};
+use crate::base::{Result, WinName, name};
 use crate::hive::digest::Budget;
 use crate::hive::value::{Value, ValueType};
 use crate::hive::{Hive, KeyId, RegistryChange};
@@ -114,13 +114,14 @@ impl RegWriter {
     }
 }
 
-/// The text of a string that quotes can hold: whole units, one NUL at its end, no line break.
+/// The text of a string that quotes can hold: whole units, one NUL at its end. Line breaks stand in
+/// it as they are, as in regedit's exports.
 fn plain_text(data: &[u8]) -> Option<Vec<u16>> {
     if !data.len().is_multiple_of(2) {
         return None;
     }
     let mut text = name::units_from_le(data);
-    let plain = text.pop() == Some(0) && !text.iter().any(|&unit| matches!(unit, 0 | 0x0A | 0x0D));
+    let plain = text.pop() == Some(0) && !text.contains(&0);
     plain.then_some(text)
 }
 
@@ -154,13 +155,13 @@ pub fn export(writer: &mut RegWriter, hive: &Hive, key: KeyId, path: &[u16]) -> 
 }
 
 /// The text that turns the old hive into the new one, from their difference; `root` is put
-/// before each path.
+/// before each path. Without one the paths have their roots already.
 ///
 /// # Errors
 /// When a name cannot be written.
-pub fn change_text(changes: &[RegistryChange], root: &str) -> Result<Vec<u8>> {
+pub fn change_text(changes: &[RegistryChange], root: &[u16]) -> Result<Vec<u8>> {
     let mut writer = RegWriter::default();
-    let mut open: Option<&str> = None;
+    let mut open: Option<&WinName> = None;
     for change in changes {
         let (RegistryChange::KeyAdded { key }
         | RegistryChange::KeyRemoved { key }
@@ -172,11 +173,11 @@ pub fn change_text(changes: &[RegistryChange], root: &str) -> Result<Vec<u8>> {
                 writer.end_key();
             }
             let path = match (root.is_empty(), key.is_empty()) {
-                (true, _) => key.clone(),
-                (false, true) => root.to_owned(),
-                (false, false) => format!("{root}\\{key}"),
+                (true, _) => full_root(key.units()),
+                (false, true) => root.to_vec(),
+                (false, false) => [root, &[u16::from(b'\\')], key.units()].concat(),
             };
-            writer.key(&name::units(&path), removes)?;
+            writer.key(&path, removes)?;
             open = Some(key);
         }
         match change {
@@ -240,7 +241,7 @@ mod tests {
             74,00,25,00,5c,00,73,00,79,00,73,00,74,00,65,00,6d,00,33,00,32,00,5c,00,73,\\\r\n  \
             00,76,00,63,00,68,00,6f,00,73,00,74,00,2e,00,65,00,78,00,65,00,20,00,2d,00,\\\r\n  \
             6b,00,20,00,6e,00,65,00,74,00,73,00,76,00,63,00,73,00,00,00\r\n\
-            \"two lines\"=hex(1):61,00,0a,00,00,00\r\n\"open\"=hex(1):61,00\r\n\"empty\"=hex(1):\r\n\
+            \"two lines\"=\"a\n\"\r\n\"open\"=hex(1):61,00\r\n\"empty\"=hex(1):\r\n\
             \"short\"=hex(4):01\r\n\"q\"=hex(b):01,00,00,00,00,00,00,00\r\n\r\n";
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| line.len() <= 80));
