@@ -14,6 +14,7 @@ mod kill;
 mod kill_verbs;
 mod large;
 mod mutation;
+mod siblings;
 mod transom;
 
 use std::fmt::Write;
@@ -51,6 +52,7 @@ const LOOPS: &[(&str, &str, Loop)] = &[
     ("hive-faults", "a save that is killed or starved leaves the old hive or the new one", hive_faults::run),
     ("catalogs", "no byte of a trusted catalog can be changed without it being refused", catalogs::run),
     ("arguments", "random command lines are understood or refused, never a panic", arguments::run),
+    ("siblings", "a key with very many subkeys is found whole, by others too", siblings::run),
     ("large", "an image of very many files", large::run),
 ];
 
