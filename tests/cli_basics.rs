@@ -220,3 +220,22 @@ fn parse_tells_how_a_line_is_understood() {
     let ran = place.transom("parse -- /Get-Driver").run().status(87).stderr("");
     assert_eq!(ran.json()["error"]["hint"], "did you mean /Get-Drivers?");
 }
+
+#[test]
+fn fixed_lines_follow_the_locale() {
+    let place = Place::new();
+    let line = "/Get-ImageInfo /ImageFile:none.wim";
+    let german = place.dism(line).env("LANG", "de_DE.UTF-8").run().status(2);
+    assert!(german.stdout.contains("Tool zur Imageverwaltung"), "{}", german.stdout);
+    assert!(german.stdout.contains("\nFehler: 2\n") && german.stdout.contains("\nDie DISM-Protokolldatei "));
+    let french = place.dism(line).env("LANG", "de_DE.UTF-8").env("LC_ALL", "fr_FR").run().status(2);
+    assert!(french.stdout.contains("\nErreur\u{a0}: 2\n"), "{}", french.stdout);
+    let unknown = place.dism("/Get-Driver").env("LC_MESSAGES", "it_IT").run().status(87);
+    assert!(unknown.stdout.contains("\nErrore: 87\n"), "{}", unknown.stdout);
+    let english = place.dism(line).run().status(2);
+    for locale in ["en_GB.UTF-8", "C", "zh_CN.UTF-8"] {
+        assert_eq!(place.dism(line).env("LANG", locale).run().stdout, english.stdout, "{locale}");
+    }
+    let asked = place.dism(&format!("{line} /English")).env("LANG", "de_DE.UTF-8").run().status(2);
+    assert_eq!(asked.stdout, english.stdout);
+}

@@ -47,7 +47,7 @@ use self::token::{Token, token};
 use self::values::Values;
 use crate::base::{Code, Error, ErrorClass, Result};
 use crate::io::NoProgress;
-use crate::report::{Language, Meter, ProgressMode, Screen, Stream, Style};
+use crate::report::{Language, Locale, Meter, ProgressMode, Screen, Stream, Style};
 
 /// Runs a command line, the program's name first.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -68,7 +68,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
                 screen.write(Stream::Data, &text);
                 return exit(&screen, Code(0));
             }
-            Err(error) => return exit(&screen, refuse(&error, &screen, language, false, false)),
+            Err(error) => return exit(&screen, refuse(&error, &screen, language, Manner::new(|_| false))),
         }
     }
     let status = match parse(language, &words).and_then(completed) {
@@ -80,7 +80,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(Understood::Run(invocation)) => execute(&invocation, &program, &words, &screen),
         Err(error) => {
             let asked = |name: &str| has_option(&words, name) || system::variables().is_set(name);
-            refuse(&error, &screen, language, asked("json"), asked("quiet"))
+            refuse(&error, &screen, language, Manner::new(asked))
         }
     };
     exit(&screen, status)
@@ -187,7 +187,7 @@ fn help_on_image(globals: &Values, screen: &Arc<Screen>, language: Language) -> 
             screen.write(Stream::Data, &text);
             Code(0)
         }
-        Err(error) => refuse(&error, screen, language, globals.has("json"), globals.has("quiet")),
+        Err(error) => refuse(&error, screen, language, Manner::new(|name| globals.has(name))),
     }
 }
 
@@ -217,18 +217,34 @@ fn language(program: &OsStr, words: &[OsString]) -> Language {
     }
 }
 
+/// How a run speaks, as far as its options say so.
+#[derive(Clone, Copy)]
+struct Manner {
+    json: bool,
+    quiet: bool,
+    locale: Locale,
+}
+
+impl Manner {
+    fn new(asked: impl Fn(&str) -> bool) -> Self {
+        let locale = if asked("english") { Locale::English } else { system::locale() };
+        Self { json: asked("json"), quiet: asked("quiet"), locale }
+    }
+}
+
 /// An error of the command line: nothing was begun, so no log is named.
-fn refuse(error: &Error, screen: &Arc<Screen>, language: Language, json: bool, quiet: bool) -> Code {
-    let style = Style::english(TimeZone::UTC, None);
-    Printer::new(Arc::clone(screen), language, style, json, quiet, false).finish(Some(error), None);
+fn refuse(error: &Error, screen: &Arc<Screen>, language: Language, manner: Manner) -> Code {
+    let style = Style { locale: manner.locale, ..Style::english(TimeZone::UTC, None) };
+    Printer::new(Arc::clone(screen), language, style, manner.json, manner.quiet, false)
+        .finish(Some(error), None);
     error.code()
 }
 
 fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen: &Arc<Screen>) -> Code {
-    let (json, quiet) = (invocation.globals.has("json"), invocation.globals.has("quiet"));
+    let manner = Manner::new(|name| invocation.globals.has(name));
     let expanded = match recipe::expand(invocation) {
         Ok(expanded) => expanded,
-        Err(error) => return refuse(&error, screen, invocation.language, json, quiet),
+        Err(error) => return refuse(&error, screen, invocation.language, manner),
     };
     let (invocation, recipe) = match &expanded {
         Some((invocation, recipe)) => (invocation, Some(recipe)),
@@ -236,7 +252,7 @@ fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen:
     };
     let settings = match invocation.check().and_then(|()| Settings::new(&invocation.globals)) {
         Ok(settings) => settings,
-        Err(error) => return refuse(&error, screen, invocation.language, json, quiet),
+        Err(error) => return refuse(&error, screen, invocation.language, manner),
     };
     if let [step] = invocation.steps.as_slice()
         && let Action::Tool(action) = step.command.action
@@ -246,15 +262,21 @@ fn execute(invocation: &Invocation, program: &OsStr, words: &[OsString], screen:
                 screen.write(Stream::Data, &text);
                 error.map_or(Code(0), |error| error.code())
             }
-            Err(error) => refuse(&error, screen, invocation.language, json, quiet),
+            Err(error) => refuse(&error, screen, invocation.language, manner),
         };
     }
     let zone = TimeZone::system();
     let log = start_log(&settings, &zone, screen, invocation.language);
     log::begin(&command_line(program, words));
-    let style = Style::english(zone, settings.layout);
-    let mut printer =
-        Printer::new(Arc::clone(screen), invocation.language, style, json, quiet, settings.dry_run);
+    let style = Style { locale: manner.locale, ..Style::english(zone, settings.layout) };
+    let mut printer = Printer::new(
+        Arc::clone(screen),
+        invocation.language,
+        style,
+        manner.json,
+        manner.quiet,
+        settings.dry_run,
+    );
     let outcome = meter(&settings, invocation.language, screen).and_then(|progress| {
         let environment = system::environment(&settings, progress, system::cancel_on_signals())?;
         if let Some(locked) = recipe.and_then(|recipe| recipe.locked.as_ref()) {

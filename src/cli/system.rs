@@ -16,6 +16,7 @@ use super::variables::Variables;
 use crate::base::{Error, ErrorClass, FileTime, Result};
 use crate::image::Environment;
 use crate::io::{Cancel, FixedClock, MemoryLimit, Pool, Progress};
+use crate::report::Locale;
 
 /// Where the log is kept unless told otherwise: `$XDG_STATE_HOME/transom/dism.log`, else below
 /// `~/.local/state`. Nothing when neither is known.
@@ -46,6 +47,13 @@ pub(crate) fn environment(
         scratch_parent: settings.scratch_dir.clone().unwrap_or_else(std::env::temp_dir),
         ignore_dirty: settings.ignore_dirty,
     })
+}
+
+/// The language that the user asked for, as every program looks it up.
+pub(crate) fn locale() -> Locale {
+    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let name = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(value);
+    Locale::from_posix(&name.unwrap_or_default())
 }
 
 /// The variables `TRANSOM_*` of the process.

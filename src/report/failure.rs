@@ -12,15 +12,15 @@ use crate::base::Error;
 /// when no log was written and for errors of the command line, as in DISM.
 pub fn dism_error(page: &mut Page, error: &Error, log: Option<&Path>) {
     page.blank();
-    page.line(format_args!("Error: {}", error.code()));
+    page.fixed("error", &[("code", &error.code().to_string())]);
     page.blank();
     page.line(error);
     if let Some(hint) = error.hint() {
-        page.line(format_args!("Hint: {hint}"));
+        page.fixed("hint", &[("hint", hint)]);
     }
     if let Some(log) = log {
         page.blank();
-        page.line(format_args!("The DISM log file can be found at {}", log.display()));
+        page.fixed("log", &[("path", &log.to_string_lossy())]);
     }
 }
 

@@ -7,18 +7,18 @@ use crate::base::Version;
 /// The title and our version in four parts.
 pub fn banner(page: &mut Page) {
     page.blank();
-    page.line("Deployment Image Servicing and Management tool");
-    page.line(concat!("Version: ", env!("CARGO_PKG_VERSION"), ".0"));
+    page.fixed("title", &[]);
+    page.fixed("version", &[("version", concat!(env!("CARGO_PKG_VERSION"), ".0"))]);
     page.blank();
 }
 
 /// The line that says that an image was opened.
 pub fn image_version(page: &mut Page, version: Version) {
-    page.line(format_args!("Image Version: {version}"));
+    page.fixed("image-version", &[("version", &version.to_string())]);
     page.blank();
 }
 
 /// The line scripts wait for.
 pub fn success(page: &mut Page) {
-    page.line("The operation completed successfully.");
+    page.fixed("success", &[]);
 }

@@ -13,6 +13,7 @@ mod images;
 mod infs;
 mod json;
 mod layout;
+mod locale;
 mod page;
 mod progress;
 mod recipe;
@@ -27,6 +28,7 @@ pub use hives::{AccessEntry, HiveRecovery, HiveRepair, HiveWritten, KeyAccess, R
 pub use infs::{InfChecks, InfFindings, InfPlan, InfPlans};
 pub use json::{Document, ImageRef, LeftAlone, SCHEMA_VERSION, StepResult};
 pub use layout::{banner, image_version, success};
+pub use locale::Locale;
 pub use page::{Layout, Page, Style};
 pub use progress::{Meter, ProgressMode, bar};
 pub use recipe::RecipeLock;

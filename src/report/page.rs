@@ -6,6 +6,7 @@ use std::fmt::{Display, Write as _};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::Locale;
 use crate::base::FileTime;
 
 /// How reports of several rows are laid out.
@@ -28,6 +29,8 @@ pub struct Style {
     pub digit_group: char,
     /// Where times are local.
     pub zone: TimeZone,
+    /// The language of the fixed lines.
+    pub locale: Locale,
     /// The layout asked for; each language has its own default.
     pub layout: Option<Layout>,
 }
@@ -35,7 +38,14 @@ pub struct Style {
 impl Style {
     /// As a Windows set to English (United States) writes them.
     pub fn english(zone: TimeZone, layout: Option<Layout>) -> Self {
-        Self { short_date: "%-m/%-d/%Y", long_time: "%-I:%M:%S %p", digit_group: ',', zone, layout }
+        Self {
+            short_date: "%-m/%-d/%Y",
+            long_time: "%-I:%M:%S %p",
+            digit_group: ',',
+            zone,
+            locale: Locale::English,
+            layout,
+        }
     }
 }
 
@@ -55,6 +65,12 @@ impl Page {
     /// The style it was made with.
     pub fn style(&self) -> &Style {
         &self.style
+    }
+
+    /// Adds a fixed line in the page's language.
+    pub(super) fn fixed(&mut self, id: &str, arguments: &[(&'static str, &str)]) {
+        let text = self.style.locale.text(id, arguments);
+        self.line(text);
     }
 
     /// All lines so far.

@@ -446,6 +446,25 @@ fn error_blocks() {
     }
 }
 
+#[test]
+fn a_french_error_block() {
+    let Some(captured) = corpus("err/err-800f080c-fr-26100.txt") else { return };
+    let message: Vec<&str> = captured
+        .lines()
+        .skip_while(|line| !line.starts_with("Le nom"))
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(message.len(), 4);
+    let error = Error::new(ErrorClass::NotFound, message.join("\n")).with_code(Code(0x800F_080C));
+    let french = Style { locale: Locale::French, ..american() };
+    let log = Path::new("C:\\Windows\\Logs\\DISM\\dism.log");
+    let version = Version::new(10, 0, 26_200, 6901);
+    let ours =
+        session("10.0.26100.5074", Some(version), french, "", |page| dism_error(page, &error, Some(log)));
+    // The paste lost the no-break spaces before the colons.
+    assert_eq!(normalised(ours.replace('\u{a0}', " ").trim_start()), normalised(captured.trim_start()));
+}
+
 /// The other error blocks follow lines that are not ours to print yet: only the block is compared.
 #[test]
 fn error_blocks_below_other_lines() {
