@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! The verbs that work on image files as a whole.
 
+mod apply;
 mod capture;
 mod capture_list;
 mod change;
@@ -15,6 +16,7 @@ mod windows_facts;
 use crate::base::{Error, ErrorClass, Result};
 use crate::wim::{ImageIndex, Wim};
 
+pub use apply::{ApplyReport, ApplyRequest, MetadataHome, apply};
 pub use capture::{
     CaptureReport, CaptureRequest, CaptureTarget, capture, capture_directory, capture_through,
 };

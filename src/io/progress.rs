@@ -12,6 +12,8 @@ pub enum Task {
     Commit,
     /// A tree is written to a new file.
     Capture,
+    /// An image is written to a directory.
+    Apply,
     /// Images are written to another file.
     Export,
     /// A file is written anew without its holes.

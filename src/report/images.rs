@@ -7,8 +7,8 @@ use super::json::{iso_times, to_value};
 use super::{Page, Report};
 use crate::base::{Arch, Error};
 use crate::imaging::{
-    CaptureReport, DeleteReport, ExportReport, InfoReport, ListReport, OptimizeReport, SetReport,
-    SplitFileReport, Verification,
+    ApplyReport, CaptureReport, DeleteReport, ExportReport, InfoReport, ListReport, MetadataHome,
+    OptimizeReport, SetReport, SplitFileReport, Verification,
 };
 use crate::wim::ImageInfo;
 
@@ -304,6 +304,40 @@ impl Report for CaptureReport {
         for path in &self.left_out {
             page.line(format_args!("left out: {path}"));
         }
+        for warning in &self.warnings {
+            page.line(format_args!("warning: {warning}"));
+        }
+    }
+}
+
+impl Report for ApplyReport {
+    fn json(&self) -> Value {
+        to_value(self)
+    }
+
+    fn dism(&self, page: &mut Page) {
+        for warning in &self.warnings {
+            page.line(format_args!("Warning: {warning}"));
+        }
+    }
+
+    fn native(&self, page: &mut Page) {
+        let also = match (self.metadata, self.metadata_file) {
+            (MetadataHome::Ntfs, false) => "metadata on the NTFS volume",
+            (MetadataHome::Ntfs, true) => "metadata on the NTFS volume and in .transom-metadata",
+            (MetadataHome::ExtendedAttributes, false) => "metadata in extended attributes",
+            (MetadataHome::ExtendedAttributes, true) => {
+                "metadata in extended attributes and in .transom-metadata"
+            }
+        };
+        page.line(format_args!(
+            "{}: image {} applied, {} in {}, {}; {also}",
+            self.directory.display(),
+            self.index,
+            page.counted(self.files, "file"),
+            page.counted(self.directories, "folder"),
+            page.counted(self.bytes, "byte"),
+        ));
         for warning in &self.warnings {
             page.line(format_args!("warning: {warning}"));
         }

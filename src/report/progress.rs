@@ -171,6 +171,7 @@ impl Meter {
         match (task, self.language) {
             (Task::Verify, _) => Some("Verifying image"),
             (Task::Commit | Task::Capture, _) => Some("Saving image"),
+            (Task::Apply, _) => Some("Applying image"),
             (Task::Export, _) => Some("Exporting image"),
             (Task::Optimize, _) => Some("Optimizing file"),
             (Task::Split, _) => Some("Splitting file"),
@@ -228,7 +229,13 @@ impl Progress for Meter {
 
 fn unit(task: Task) -> &'static str {
     match task {
-        Task::Verify | Task::Commit | Task::Capture | Task::Export | Task::Optimize | Task::Split => "bytes",
+        Task::Verify
+        | Task::Commit
+        | Task::Capture
+        | Task::Apply
+        | Task::Export
+        | Task::Optimize
+        | Task::Split => "bytes",
         _ => "items",
     }
 }

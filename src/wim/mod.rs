@@ -17,6 +17,7 @@ mod blob_table;
 mod blob_writer;
 mod chunk_cache;
 mod commit_file;
+mod deliver;
 mod dentry;
 mod edit;
 mod error;
@@ -40,6 +41,7 @@ mod verify;
 
 pub use chunk_cache::CacheOptions;
 pub use commit_file::CommitFile;
+pub use deliver::BlobSink;
 pub use edit::{DirectoryEdit, ImageEdit, NodeEdit, StreamSource, TreeEdit};
 pub use error::WimError;
 pub use file::{ImageIndex, Wim};

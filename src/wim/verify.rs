@@ -80,6 +80,32 @@ impl Wim {
     }
 }
 
+impl Wim {
+    /// Compares the file with its integrity table; a file that has none passes.
+    ///
+    /// # Errors
+    /// When a stretch does not have its SHA-1, or the file cannot be read.
+    pub fn check_integrity(&self, cancel: &Cancel) -> Result<()> {
+        if !self.has_integrity_table() {
+            return Ok(());
+        }
+        let inner = self.inner();
+        let table = IntegrityTable::read(&inner.store, &inner.header)?;
+        let bad = table.check(&*inner.store.file, &inner.header, cancel)?;
+        match bad.first() {
+            None => Ok(()),
+            Some((start, end)) => Err(Error::new(
+                ErrorClass::Corrupt,
+                format!(
+                    "{}: bytes {start} to {end} do not have the SHA-1 of the integrity table",
+                    self.path().display()
+                ),
+            )
+            .with_hint("restore the file from its source")),
+        }
+    }
+}
+
 impl Check<'_> {
     fn run(&self, threads: usize) -> Result<VerifyReport> {
         let mut report = VerifyReport {

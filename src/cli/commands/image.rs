@@ -9,7 +9,8 @@ use super::Found;
 use crate::base::{Error, ErrorClass, Result};
 use crate::image::Environment;
 use crate::imaging::{
-    self, CaptureList, CaptureRequest, CaptureTarget, Compress, ExportRequest, Selection, SetRequest, Work,
+    self, ApplyRequest, CaptureList, CaptureRequest, CaptureTarget, Compress, ExportRequest, Selection,
+    SetRequest, Work,
 };
 use crate::volume::directory::LinkFixing;
 use crate::wim::{ImageText, LinkTargets, Wim};
@@ -167,6 +168,31 @@ fn compression(values: &Values) -> Result<Option<Compress>> {
 fn wim_boot() -> Error {
     Error::new(ErrorClass::Unsupported, "WIMBoot images are not written")
         .with_hint("Windows 10 and later do not use them; leave the option out")
+}
+
+/// `image apply`.
+pub(crate) fn apply(environment: &Environment, values: &Values) -> Result<Found> {
+    not_dry(values)?;
+    let (file, image) = target(values)?;
+    for (id, what, hint) in [
+        ("compact", "files stored compressed", "leave the option out"),
+        ("ea", "the choice of extended attributes", "leave the option out: all that an image has are kept"),
+        ("wim_boot", "WIMBoot", "Windows 10 and later do not use it; leave the option out"),
+        ("confirm_trusted", "the check of a trusted file", "it needs Windows PE; leave the option out"),
+    ] {
+        if values.has(id) {
+            return Err(Error::new(ErrorClass::Unsupported, format!("{what} is not supported on applying"))
+                .with_hint(hint));
+        }
+    }
+    let request = ApplyRequest {
+        file,
+        image,
+        directory: values.path("directory")?.ok_or_else(no_file)?,
+        fixing: if values.has("no_rp_fix") { LinkFixing::AsTheyAre } else { LinkFixing::Fixed },
+        check_integrity: values.has("check"),
+    };
+    Ok(Box::new(imaging::apply(&request, &work(environment))?))
 }
 
 /// `image optimize`.

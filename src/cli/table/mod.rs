@@ -391,12 +391,10 @@ const fn servicing(dism: &'static [&'static str]) -> Command {
 /// that is built.
 static PLANNED_OPTIONS: &[&str] = &[
     "Append",
-    "ApplyDir",
     "ApplyDrive",
     "Bootable",
     "CaptureDir",
     "Commit",
-    "Compact",
     "Compress",
     "ConfigFile",
     "ConfirmTrustedFile",

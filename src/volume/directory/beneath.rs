@@ -21,6 +21,11 @@ const PIECE: usize = 3500;
 pub struct LinuxPath(pub(super) Vec<u8>);
 
 impl LinuxPath {
+    /// The bytes, without a slash in front.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// This path and one more name.
     pub(super) fn join(&self, name: &[u8]) -> Self {
         let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.len());
@@ -44,7 +49,7 @@ impl LinuxPath {
     }
 
     /// How many directories stand between it and the root.
-    pub(super) fn depth(&self) -> usize {
+    pub fn depth(&self) -> usize {
         self.0.iter().filter(|&&byte| byte == b'/').count()
     }
 }

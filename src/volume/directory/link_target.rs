@@ -37,6 +37,11 @@ pub enum LinkFixing {
     AsTheyAre,
 }
 
+/// Whether a reparse point of this tag may become a symbolic link.
+pub(super) fn can_be_link(tag: u32) -> bool {
+    matches!(tag, MOUNT_POINT | SYMLINK)
+}
+
 /// The target of the Linux link for a reparse point `depth` directories below the root; nothing
 /// when there is none.
 pub(super) fn to_linux(

@@ -25,4 +25,5 @@ mod writer;
 pub use beneath::LinuxPath;
 pub use link_target::LinkFixing;
 pub use reader::DirectoryVolume;
-pub use writer::{DirectoryWriter, OpenStream, ReparseForm, Sidecars};
+pub use sidecar::Sidecars;
+pub use writer::{Carrier, DirectoryWriter, OpenStream, ReparseForm};

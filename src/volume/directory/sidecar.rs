@@ -44,7 +44,7 @@ use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 
 use super::beneath::Root;
 use super::escape::{SIDECAR, UNFINISHED};
-use crate::base::{Error, ErrorClass, Result, StreamKind};
+use crate::base::{Code, Error, ErrorClass, Result, StreamKind};
 use crate::digest::Crc32;
 use crate::io::{FileReader, ReadAt, Window, read_vec};
 
@@ -117,6 +117,8 @@ fn align(length: u64) -> Option<u64> {
 pub(super) struct SidecarWriter {
     file: File,
     end: AtomicU64,
+    /// Whether there was one already, which this one continues.
+    continues: bool,
 }
 
 /// A record whose data arrives in pieces.
@@ -137,13 +139,21 @@ impl SidecarWriter {
             .open_at(UNFINISHED.as_bytes(), flags, Mode::from_raw_mode(0o666))
             .map(File::from)
             .map_err(|error| root.error(UNFINISHED.as_bytes(), error))?;
-        let mut end = HEADER;
+        let (mut end, mut continues) = (HEADER, false);
         match root.read(SIDECAR.as_bytes()) {
-            Ok(mut before) => end = std::io::copy(&mut before, &mut &file).map_err(failed)?,
+            Ok(mut before) => {
+                end = std::io::copy(&mut before, &mut &file).map_err(failed)?;
+                continues = true;
+            }
             Err(rustix::io::Errno::NOENT) => file.write_all_at(&header(), 0).map_err(failed)?,
             Err(error) => return Err(root.error(SIDECAR.as_bytes(), error)),
         }
-        Ok(Self { file, end: AtomicU64::new(end) })
+        Ok(Self { file, end: AtomicU64::new(end), continues })
+    }
+
+    /// Whether there was one already, which this one continues.
+    pub(super) fn continues(&self) -> bool {
+        self.continues
     }
 
     /// Begins a record of a known length.
@@ -195,22 +205,40 @@ impl SidecarWriter {
         self.file.write_all_at(bytes, offset).map_err(|error| Error::io(SIDECAR, &error))
     }
 
-    /// Makes it durable and puts it in place.
-    pub(super) fn finish(self, root: &Root) -> Result<()> {
+    /// Makes it durable and puts it in place; removes it where nothing had to be written.
+    pub(super) fn finish(self, root: &Root) -> Result<Sidecars> {
         let failed = |error: std::io::Error| Error::io(root.name(SIDECAR.as_bytes()), &error);
-        self.file.set_len(self.end.into_inner()).map_err(failed)?;
-        self.file.sync_all().map_err(failed)?;
         // The root keeps the times that it was given.
         let before = rustix::fs::fstat(root.fd()).map_err(|error| failed(error.into()))?;
-        rustix::fs::renameat(root.fd(), UNFINISHED, root.fd(), SIDECAR)
-            .map_err(|error| failed(error.into()))?;
+        let end = self.end.into_inner();
+        let outcome = if end > HEADER {
+            self.file.set_len(end).map_err(failed)?;
+            self.file.sync_all().map_err(failed)?;
+            rustix::fs::renameat(root.fd(), UNFINISHED, root.fd(), SIDECAR)
+                .map_err(|error| failed(error.into()))?;
+            Sidecars::Written
+        } else {
+            rustix::fs::unlinkat(root.fd(), UNFINISHED, rustix::fs::AtFlags::empty())
+                .map_err(|error| failed(error.into()))?;
+            Sidecars::NotNeeded
+        };
         let times = Timestamps {
             last_access: Timespec { tv_sec: before.st_atime, tv_nsec: before.st_atime_nsec as _ },
             last_modification: Timespec { tv_sec: before.st_mtime, tv_nsec: before.st_mtime_nsec as _ },
         };
         rustix::fs::futimens(root.fd(), &times).map_err(|error| failed(error.into()))?;
-        rustix::fs::fsync(root.fd()).map_err(|error| failed(error.into()))
+        rustix::fs::fsync(root.fd()).map_err(|error| failed(error.into()))?;
+        Ok(outcome)
     }
+}
+
+/// Whether a tree got a sidecar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sidecars {
+    /// `.transom-metadata` stands at the root.
+    Written,
+    /// The file system took everything.
+    NotNeeded,
 }
 
 /// Fills in both sums.
@@ -264,6 +292,17 @@ pub(super) struct Sidecar {
 impl Sidecar {
     /// Reads the sidecar of a tree; nothing when there is none.
     pub(super) fn open(root: &Root) -> Result<Option<Self>> {
+        if root.read(UNFINISHED.as_bytes()).is_ok() {
+            return Err(Error::new(
+                ErrorClass::Usage,
+                format!("applying an image to {} was begun and not finished", root.name(&[])),
+            )
+            .with_code(Code::INVALID_DATA)
+            .with_hint(format!(
+                "apply the image again to an empty directory; to take this one as it is, remove {} first",
+                root.name(UNFINISHED.as_bytes())
+            )));
+        }
         let file = match root.read(SIDECAR.as_bytes()) {
             Ok(file) => file,
             Err(rustix::io::Errno::NOENT) => return Ok(None),
@@ -432,7 +471,7 @@ mod tests {
         }
         writer.end(long).unwrap();
         writer.record(Label::new(Kind::Forget, b"gone"), b"").unwrap();
-        assert!(Sidecar::open(&root).unwrap().is_none());
+        assert!(Sidecar::open(&root).is_err_and(|error| error.message().contains("not finished")));
         writer.finish(&root).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         let expected = [

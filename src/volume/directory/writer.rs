@@ -6,7 +6,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
@@ -16,7 +16,7 @@ use super::beneath::{LinuxPath, Root};
 use super::escape::{LinuxName, escape};
 use super::link_target::{self, LinkFixing};
 use super::record::{NodeRecord, ShortName};
-use super::sidecar::{Kind, Label, OpenRecord, SidecarWriter};
+use super::sidecar::{Kind, Label, OpenRecord, SidecarWriter, Sidecars};
 use crate::base::name::units_to_le;
 use crate::base::{
     Error, ErrorClass, FileAttributes, FileTime, Node, ReparseHeader, Result, StreamKind, TaggedItem,
@@ -32,8 +32,7 @@ pub struct DirectoryWriter {
     dialect: Dialect,
     /// Whether the file system was found to take no attributes at all.
     bare: AtomicBool,
-    sidecar: OnceLock<SidecarWriter>,
-    making_sidecar: Mutex<()>,
+    sidecar: SidecarWriter,
     /// The nodes that the sidecar says something of, by the path that it says it of.
     noted: Mutex<HashSet<LinuxPath>>,
 }
@@ -47,6 +46,15 @@ enum StreamPlace {
     /// Collected until it can be set as an attribute.
     Attribute(LinuxPath, StreamKind, Vec<u16>, Vec<u8>),
     Sidecar(OpenRecord),
+}
+
+/// What a stream belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A file or directory.
+    File,
+    /// A symbolic link, which takes no attributes.
+    Link,
 }
 
 /// How a reparse point can stand on Linux.
@@ -66,14 +74,8 @@ impl DirectoryWriter {
     pub fn open(path: &Path) -> Result<Self> {
         let root = Root::open(path)?;
         let dialect = Dialect::of(root.fd());
-        Ok(Self {
-            root,
-            dialect,
-            bare: AtomicBool::new(false),
-            sidecar: OnceLock::new(),
-            making_sidecar: Mutex::default(),
-            noted: Mutex::default(),
-        })
+        let sidecar = SidecarWriter::create(&root)?;
+        Ok(Self { root, dialect, bare: AtomicBool::new(false), sidecar, noted: Mutex::default() })
     }
 
     /// Whether the directory is on an NTFS volume that keeps everything itself.
@@ -104,7 +106,7 @@ impl DirectoryWriter {
         Ok(at)
     }
 
-    /// Makes a directory; one that is there is taken as it is.
+    /// Makes a directory; one that is there is used.
     ///
     /// # Errors
     /// When something else stands there, or the system refuses.
@@ -115,7 +117,7 @@ impl DirectoryWriter {
             Err(Errno::EXIST) => {
                 let found = spot.stat().map_err(failed)?;
                 match rustix::fs::FileType::from_raw_mode(found.st_mode) {
-                    rustix::fs::FileType::Directory => Ok(()),
+                    rustix::fs::FileType::Directory => self.forget(at),
                     _ => Err(failed(Errno::EXIST)),
                 }
             }
@@ -123,14 +125,34 @@ impl DirectoryWriter {
         }
     }
 
-    /// Makes a file.
+    /// What an earlier run wrote down of a path counts no more.
+    fn forget(&self, at: &LinuxPath) -> Result<()> {
+        if !self.sidecar.continues() {
+            return Ok(());
+        }
+        self.sidecar.record(Label::new(Kind::Forget, &at.0), &[])
+    }
+
+    /// Makes something that is no directory; what stands there and is none either goes first.
+    fn make<T>(&self, at: &LinuxPath, make: impl Fn() -> Result<T, Errno>) -> Result<T> {
+        match make() {
+            Err(Errno::EXIST) => {}
+            result => return result.map_err(|error| self.error(at, error)),
+        }
+        let spot = self.root.spot(at).map_err(|error| self.error(at, error))?;
+        rustix::fs::unlinkat(&spot.directory, spot.name, AtFlags::empty())
+            .map_err(|error| self.error(at, error))?;
+        self.forget(at)?;
+        make().map_err(|error| self.error(at, error))
+    }
+
+    /// Makes an empty file; a file that is there goes, with its other names untouched.
     ///
     /// # Errors
-    /// When something stands there, or the system refuses.
+    /// When a directory stands there, or the system refuses.
     pub fn make_file(&self, at: &LinuxPath) -> Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
-        let opened = self.root.open_at(&at.0, flags, Mode::from_raw_mode(0o666));
-        opened.map(File::from).map_err(|error| self.error(at, error))
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        self.make(at, || self.root.open_at(&at.0, flags, Mode::from_raw_mode(0o666))).map(File::from)
     }
 
     /// Opens a file that this writer made.
@@ -149,14 +171,21 @@ impl DirectoryWriter {
     pub fn link(&self, from: &LinuxPath, to: &LinuxPath) -> Result<()> {
         let source = self.root.spot(from).map_err(|error| self.error(from, error))?;
         let target = self.root.spot(to).map_err(|error| self.error(to, error))?;
-        rustix::fs::linkat(&source.directory, source.name, &target.directory, target.name, AtFlags::empty())
-            .map_err(|error| self.error(to, error))?;
+        self.make(to, || {
+            let (from, to) = (source.name, target.name);
+            rustix::fs::linkat(&source.directory, from, &target.directory, to, AtFlags::empty())
+        })?;
         // What the sidecar says of the file is said of all its names.
         let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner).contains(from);
         if !noted {
             return Ok(());
         }
-        self.sidecar()?.record(Label { name: &from.0, ..Label::new(Kind::Link, &to.0) }, &[])
+        self.sidecar.record(Label { name: &from.0, ..Label::new(Kind::Link, &to.0) }, &[])
+    }
+
+    /// Whether a reparse point may become a symbolic link here; its data then tells.
+    pub fn may_be_link(&self, header: ReparseHeader) -> bool {
+        !self.is_ntfs() && link_target::can_be_link(header.tag)
     }
 
     /// How a reparse point stands here.
@@ -181,8 +210,8 @@ impl DirectoryWriter {
     pub fn make_link(&self, at: &LinuxPath, target: &[u8], data: &[u8]) -> Result<()> {
         let failed = |error| self.error(at, error);
         let spot = self.root.spot(at).map_err(failed)?;
-        rustix::fs::symlinkat(target, &spot.directory, spot.name).map_err(failed)?;
-        self.noting(at)?.record(Label { name: target, ..Label::new(Kind::Reparse, &at.0) }, data)
+        self.make(at, || rustix::fs::symlinkat(target, &spot.directory, spot.name))?;
+        self.noting(at).record(Label { name: target, ..Label::new(Kind::Reparse, &at.0) }, data)
     }
 
     /// Keeps the reparse data of a file or directory.
@@ -327,7 +356,7 @@ impl DirectoryWriter {
                 Outcome::Unknown => {}
             }
         }
-        self.noting(at)?.record(Label::new(kind, &at.0), data)
+        self.noting(at).record(Label::new(kind, &at.0), data)
     }
 
     /// Writes down the names of an entry: the long one where Linux does not take it, the short one
@@ -348,10 +377,10 @@ impl DirectoryWriter {
         let mut data = u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes().to_vec();
         data.extend(units_to_le(name));
         data.extend(units_to_le(short_name));
-        self.sidecar()?.record(Label::new(Kind::Entry, &at.0), &data)
+        self.sidecar.record(Label::new(Kind::Entry, &at.0), &data)
     }
 
-    /// Begins a stream beside the data of a file or directory.
+    /// Begins a stream beside the data of a node, which must stand already unless it is a link.
     ///
     /// # Errors
     /// When the system refuses.
@@ -361,16 +390,19 @@ impl DirectoryWriter {
         kind: StreamKind,
         name: &[u16],
         length: u64,
+        carrier: Carrier,
     ) -> Result<OpenStream> {
-        let fits =
-            length <= attributes::LONGEST && kind == StreamKind::Data && !self.bare.load(Ordering::Relaxed);
+        let fits = length <= attributes::LONGEST
+            && kind == StreamKind::Data
+            && carrier == Carrier::File
+            && !self.bare.load(Ordering::Relaxed);
         if fits && self.dialect.stream_attribute(name).is_some() {
             let collected = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
             return Ok(OpenStream(StreamPlace::Attribute(at.clone(), kind, name.to_vec(), collected)));
         }
         let name = units_to_le(name);
         let label = Label { kind: Kind::Stream, stream: kind, path: &at.0, name: &name };
-        Ok(OpenStream(StreamPlace::Sidecar(self.noting(at)?.begin(label, length)?)))
+        Ok(OpenStream(StreamPlace::Sidecar(self.noting(at).begin(label, length)?)))
     }
 
     /// Takes the next bytes of a stream.
@@ -383,7 +415,7 @@ impl DirectoryWriter {
                 collected.extend(bytes);
                 Ok(())
             }
-            StreamPlace::Sidecar(record) => self.sidecar()?.write(record, bytes),
+            StreamPlace::Sidecar(record) => self.sidecar.write(record, bytes),
         }
     }
 
@@ -393,7 +425,7 @@ impl DirectoryWriter {
     /// When the system refuses.
     pub fn end_stream(&self, stream: OpenStream) -> Result<()> {
         match stream.0 {
-            StreamPlace::Sidecar(record) => self.sidecar()?.end(record),
+            StreamPlace::Sidecar(record) => self.sidecar.end(record),
             StreamPlace::Attribute(at, kind, name, bytes) => {
                 let attribute = self.dialect.stream_attribute(&name).unwrap_or_default();
                 let outcome =
@@ -402,40 +434,47 @@ impl DirectoryWriter {
                     return Ok(());
                 }
                 let name = units_to_le(&name);
-                self.noting(&at)?
+                self.noting(&at)
                     .record(Label { kind: Kind::Stream, stream: kind, path: &at.0, name: &name }, &bytes)
             }
         }
     }
 
     /// The sidecar, for saying something of a node.
-    fn noting(&self, at: &LinuxPath) -> Result<&SidecarWriter> {
+    fn noting(&self, at: &LinuxPath) -> &SidecarWriter {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner).insert(at.clone());
-        self.sidecar()
+        &self.sidecar
     }
 
-    fn sidecar(&self) -> Result<&SidecarWriter> {
-        if let Some(sidecar) = self.sidecar.get() {
-            return Ok(sidecar);
-        }
-        let _one = self.making_sidecar.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sidecar) = self.sidecar.get() {
-            return Ok(sidecar);
-        }
-        let made = SidecarWriter::create(&self.root)?;
-        Ok(self.sidecar.get_or_init(|| made))
+    /// Gives up before anything was made, and takes the mark away.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn abandon(self) -> Result<()> {
+        rustix::fs::unlinkat(self.root.fd(), super::escape::UNFINISHED, AtFlags::empty())
+            .map_err(|error| self.error(&LinuxPath::default(), error))
     }
 
-    /// Puts the sidecar in place, where one was needed; without this call there is none.
+    /// Opens a file that this writer made, to be read.
+    ///
+    /// # Errors
+    /// When it is not there any more, or became something else.
+    pub fn read_file(&self, at: &LinuxPath) -> Result<File> {
+        self.root.read(&at.0).map_err(|error| self.error(at, error))
+    }
+
+    /// Puts the sidecar in place, where one was needed. Until this call the directory is marked as
+    /// unfinished, and no [`DirectoryVolume`](super::DirectoryVolume) takes it.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn finish(self) -> Result<Sidecars> {
-        let Self { root, sidecar, .. } = self;
-        match sidecar.into_inner() {
-            Some(sidecar) => sidecar.finish(&root).map(|()| Sidecars::Written),
-            None => Ok(Sidecars::NotNeeded),
-        }
+        self.sidecar.finish(&self.root)
+    }
+
+    /// What the system said of a file, as an error that names it.
+    pub fn io_error(&self, at: &LinuxPath, error: &std::io::Error) -> Error {
+        Error::io(self.root.name(&at.0), error)
     }
 
     fn error(&self, at: &LinuxPath, error: Errno) -> Error {
@@ -446,15 +485,6 @@ impl DirectoryWriter {
             _ => made,
         }
     }
-}
-
-/// Whether a tree got a sidecar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sidecars {
-    /// `.transom-metadata` stands at the root.
-    Written,
-    /// The file system took everything.
-    NotNeeded,
 }
 
 fn timespec(time: FileTime) -> Timespec {
