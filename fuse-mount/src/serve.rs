@@ -794,7 +794,7 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
 
     fn setxattr(
         &self,
-        _: &Request,
+        request: &Request,
         node: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -807,7 +807,9 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
             Err(Errno::EOPNOTSUPP)
         } else {
             set_xattr_mode(flags).and_then(|mode| {
-                self.change("setxattr", |tree| tree.setxattr(Node(node.0), name, value, mode))
+                self.change("setxattr", |tree| {
+                    tree.setxattr(Node(node.0), name, value, mode, &caller(request))
+                })
             })
         };
         reply_empty(set, reply);
@@ -837,12 +839,12 @@ impl<T: Tree> fuser::Filesystem for Server<T> {
         reply_xattr(list, size, reply);
     }
 
-    fn removexattr(&self, _: &Request, node: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+    fn removexattr(&self, request: &Request, node: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let _serving = Serving::begin();
         let removed = if foreign_xattr(name) {
             Err(Errno::EOPNOTSUPP)
         } else {
-            self.change("removexattr", |tree| tree.removexattr(Node(node.0), name))
+            self.change("removexattr", |tree| tree.removexattr(Node(node.0), name, &caller(request)))
         };
         reply_empty(removed, reply);
     }

@@ -373,8 +373,16 @@ pub trait Tree: Send + Sync + 'static {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// Sets an extended attribute.
-    fn setxattr(&self, node: Node, name: &OsStr, value: &[u8], mode: SetXattr) -> Result<()> {
+    /// Sets an extended attribute. The kernel checks permissions for `user.*` only: whether the caller may set another
+    /// is for the tree to say.
+    fn setxattr(
+        &self,
+        node: Node,
+        name: &OsStr,
+        value: &[u8],
+        mode: SetXattr,
+        caller: &Caller,
+    ) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
 
@@ -383,8 +391,8 @@ pub trait Tree: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// Removes an extended attribute.
-    fn removexattr(&self, node: Node, name: &OsStr) -> Result<()> {
+    /// Removes an extended attribute. As for [`Tree::setxattr`].
+    fn removexattr(&self, node: Node, name: &OsStr, caller: &Caller) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
 }

@@ -419,8 +419,15 @@ fn an_attribute_too_large_to_carry() {
     fs::write(m.path("x"), "").unwrap();
     let node = fuse_mount::Node(fs::metadata(m.path("x")).unwrap().ino());
     let large = vec![1; 65_537];
-    fuse_mount::Tree::setxattr(&*m.memory, node, "user.l".as_ref(), &large, fuse_mount::SetXattr::Any)
-        .unwrap();
+    fuse_mount::Tree::setxattr(
+        &*m.memory,
+        node,
+        "user.l".as_ref(),
+        &large,
+        fuse_mount::SetXattr::Any,
+        &fuse_mount::Caller { uid: 0, gid: 0, pid: 0 },
+    )
+    .unwrap();
     assert_raw_errno(rustix::fs::getxattr_query(m.path("x"), "user.l"), Errno::E2BIG);
 }
 

@@ -690,7 +690,7 @@ impl Tree for Memory {
         self.shared().inode(node)?.xattrs.get(name).cloned().ok_or(Errno::ENODATA)
     }
 
-    fn setxattr(&self, node: Node, name: &OsStr, value: &[u8], mode: SetXattr) -> Result<()> {
+    fn setxattr(&self, node: Node, name: &OsStr, value: &[u8], mode: SetXattr, _: &Caller) -> Result<()> {
         let mut state = self.exclusive();
         let inode = state.inode_mut(node)?;
         match (mode, inode.xattrs.contains_key(name)) {
@@ -707,7 +707,7 @@ impl Tree for Memory {
         Ok(self.shared().inode(node)?.xattrs.keys().cloned().collect())
     }
 
-    fn removexattr(&self, node: Node, name: &OsStr) -> Result<()> {
+    fn removexattr(&self, node: Node, name: &OsStr, _: &Caller) -> Result<()> {
         let mut state = self.exclusive();
         let inode = state.inode_mut(node)?;
         inode.xattrs.remove(name).ok_or(Errno::ENODATA)?;
