@@ -114,8 +114,17 @@ impl Wim {
     /// # Errors
     /// As [`Wim::open`]; and when a part is missing, of another set, or not the first one named.
     pub fn open_set(path: &Path) -> Result<Self> {
-        let mut wim = Self::open(path)?;
+        Self::open_set_with(path, &CacheOptions::default())
+    }
+
+    /// As [`Wim::open_set`], with a cache of another size (the parts share it), or with scratch space for solid chunks.
+    ///
+    /// # Errors
+    /// As [`Wim::open_set`].
+    pub fn open_set_with(path: &Path, cache: &CacheOptions) -> Result<Self> {
+        let mut wim = Self::open_with(path, cache)?;
         let (number, total) = wim.part();
+        let share = CacheOptions { bytes: cache.bytes / u64::from(total.max(1)), ..cache.clone() };
         if total == 1 {
             return Ok(wim);
         }
@@ -129,7 +138,7 @@ impl Wim {
         let mut parts = Vec::new();
         for number in 2..=total {
             let path = part_path(path, number);
-            let part = Self::open(&path)
+            let part = Self::open_with(&path, &share)
                 .map_err(|error| match error.class() {
                     ErrorClass::NotFound => error.with_hint("put all parts of the set into one folder"),
                     _ => error,
@@ -177,6 +186,14 @@ impl Wim {
             None
         };
         refusal.map_or(Ok(()), |reason| Err(WimError::NotWritable { path: self.path_text(), reason }))
+    }
+
+    /// Whether the file may be changed in place by a [`super::Transaction`].
+    ///
+    /// # Errors
+    /// Says why not: it is marked read-only, a part of a split set, or pipable.
+    pub fn check_changeable(&self) -> Result<()> {
+        Ok(self.check_writable()?)
     }
 
     pub(super) fn inner(&self) -> &Inner {

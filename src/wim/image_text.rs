@@ -121,6 +121,14 @@ pub(super) fn image_element(image: &SourceImage, index: u32, text: &ImageText) -
     element
 }
 
+/// The element of an image of this document for a copy of it, with texts that replace its own.
+pub(super) fn copied(document: &Document, index: u32, text: &ImageText) -> Element {
+    let own = document.root.elements().find(|element| image_index(element) == Some(index));
+    let mut element = own.cloned().unwrap_or_else(|| Element::new("IMAGE"));
+    text.apply(&mut element);
+    element
+}
+
 /// An element for an image of which its file says nothing.
 fn described(image: &SourceImage, index: u32) -> Element {
     let mut element = Element::new("IMAGE");

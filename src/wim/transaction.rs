@@ -75,8 +75,20 @@ pub struct CommitReport {
 /// [`Transaction::commit`].
 pub struct Transaction {
     path: PathBuf,
-    edits: Vec<(Option<ImageIndex>, ImageEdit)>,
+    edits: Vec<Request>,
     changes: ImageChanges,
+    prepared: Option<Box<Prepared>>,
+}
+
+/// Told the hashes of the new metadata of edited images, in the order of the edits, just before the header is written.
+type Prepared = dyn Fn(&[BlobHash]) -> Result<()> + Send + Sync;
+
+/// One edit, and what becomes of it.
+struct Request {
+    index: Option<ImageIndex>,
+    edit: ImageEdit,
+    /// The texts of the new image that the edited one becomes; nothing when it takes the old one's place.
+    appended: Option<ImageText>,
 }
 
 /// An image as it was found: its number and the hash of its metadata.
@@ -116,7 +128,7 @@ pub enum Boot {
 impl Transaction {
     /// A transaction on a file.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), edits: Vec::new(), changes: ImageChanges::default() }
+        Self { path: path.to_owned(), edits: Vec::new(), changes: ImageChanges::default(), prepared: None }
     }
 
     /// Removes an image: its metadata and what the XML says of it. The numbers of those behind it
@@ -147,13 +159,25 @@ impl Transaction {
 
     /// Adds the edits of one image, which is found by its metadata.
     pub fn edit(&mut self, edit: ImageEdit) {
-        self.edits.push((None, edit));
+        self.edits.push(Request { index: None, edit, appended: None });
     }
 
     /// Adds the edits of one image. Where several images have the same metadata, `index` says which
     /// is meant.
     pub fn edit_image(&mut self, index: ImageIndex, edit: ImageEdit) {
-        self.edits.push((Some(index), edit));
+        self.edits.push(Request { index: Some(index), edit, appended: None });
+    }
+
+    /// Adds what the edits of an image make of it as a new image behind those that are there; the old one stays.
+    pub fn append_image(&mut self, index: ImageIndex, edit: ImageEdit, text: ImageText) {
+        self.edits.push(Request { index: Some(index), edit, appended: Some(text) });
+    }
+
+    /// Has `prepared` told the hashes of the new metadata, in the order of the edits, when everything but the header is
+    /// written: whoever is killed later can find out which header the file has. An edit that changes nothing keeps its
+    /// old hash. When it fails, so does the commit.
+    pub fn on_prepared(&mut self, prepared: impl Fn(&[BlobHash]) -> Result<()> + Send + Sync + 'static) {
+        self.prepared = Some(Box::new(prepared));
     }
 
     /// Locks the file, appends what is new, writes the header last. Without edits nothing is done.
@@ -177,7 +201,7 @@ impl Transaction {
         options: &CommitOptions<'_>,
         wrap: &mut dyn FnMut(File) -> Box<dyn CommitFile>,
     ) -> Result<CommitReport> {
-        self.edits.retain(|(_, edit)| !edit.tree.is_empty());
+        self.edits.retain(|request| !request.edit.tree.is_empty());
         let context = || format!("while committing to {}", self.path.display());
         if self.edits.is_empty() && self.changes.is_empty() {
             let length =
@@ -194,7 +218,9 @@ impl Transaction {
         let reader = FileReader::new(reader, &self.path)?;
         let wim = Wim::from_reader(reader, &CacheOptions::default())?;
         let mut file = wrap(file);
-        let commit = || Commit::new(&wim, options, &self.edits, &self.changes)?.run(&mut *file);
+        let commit = || {
+            Commit::new(&wim, options, &self.edits, &self.changes, self.prepared.as_deref())?.run(&mut *file)
+        };
         options.pool.run(commit).context(context)
     }
 }
@@ -208,6 +234,7 @@ pub(super) fn open_locked(path: &Path, cancel: &Cancel) -> Result<File> {
 struct Target<'a> {
     index: ImageIndex,
     edit: &'a ImageEdit,
+    appended: Option<&'a ImageText>,
     tree: Tree,
 }
 
@@ -219,6 +246,7 @@ struct Rewritten {
     new: Statistics,
     modified: FileTime,
     outcome: Outcome,
+    appended: Option<ImageText>,
 }
 
 struct Commit<'a> {
@@ -230,6 +258,7 @@ struct Commit<'a> {
     added: Vec<(SourceImage, &'a ImageText)>,
     new: &'a [NewImage],
     boot: Option<Boot>,
+    prepared: Option<&'a Prepared>,
     /// End of everything that the current header names.
     end: u64,
     before: u64,
@@ -240,8 +269,9 @@ impl<'a> Commit<'a> {
     fn new(
         wim: &'a Wim,
         options: &'a CommitOptions<'a>,
-        edits: &'a [(Option<ImageIndex>, ImageEdit)],
+        edits: &'a [Request],
         changes: &'a ImageChanges,
+        prepared: Option<&'a Prepared>,
     ) -> Result<Self> {
         let inner = wim.inner();
         wim.check_writable()?;
@@ -265,13 +295,14 @@ impl<'a> Commit<'a> {
             return Err(WimError::LastImage { path: wim.path().display().to_string() }.into());
         }
         let mut targets: Vec<Target<'_>> = Vec::new();
-        for (wanted, edit) in edits {
+        for Request { index: wanted, edit, appended } in edits {
             let index = find_image(wim, edit.metadata, *wanted)?;
             if targets.iter().any(|target| target.index == index) || removed.contains(&index) {
                 return Err(internal(format!("image {index} was given to one transaction twice")));
             }
             let (_, bytes) = wim.metadata(index)?;
-            targets.push(Target { index, edit, tree: Tree::parse(bytes, index.number())? });
+            let tree = Tree::parse(bytes, index.number())?;
+            targets.push(Target { index, edit, appended: appended.as_ref(), tree });
         }
         let before = inner.store.file.len();
         let end = end_of_content(wim)?;
@@ -285,7 +316,7 @@ impl<'a> Commit<'a> {
             .into());
         }
         let new = &changes.new;
-        Ok(Self { wim, options, targets, removed, texts, added, new, boot, end, before })
+        Ok(Self { wim, options, targets, removed, texts, added, new, boot, prepared, end, before })
     }
 
     fn run(&self, file: &mut dyn CommitFile) -> Result<CommitReport> {
@@ -333,7 +364,7 @@ impl<'a> Commit<'a> {
         let plans = self.plans()?;
         let (mut jobs, places) = self.jobs(&plans)?;
         let base = empty_tree()?;
-        let first_new = self.image_count() - self.new.len() as u32 + 1;
+        let first_new = self.image_count() - (self.new.len() + self.appended().count()) as u32 + 1;
         let new_plans = (first_new..)
             .zip(self.new)
             .map(|(number, image)| NewPlan::new(image, &base, number, &mut jobs))
@@ -427,6 +458,10 @@ impl<'a> Commit<'a> {
         }
         header.boot_index = U32::new(self.boot_index());
         header.image_count = U32::new(self.image_count());
+        debug_assert_eq!(
+            self.appended().count(),
+            rewritten.iter().filter(|image| image.appended.is_some()).count()
+        );
         if tables_change || !self.texts.is_empty() {
             let table_end = ResourceHeader::from(header.blob_table).end().unwrap_or(content_end);
             let place = if tables_change { table_end } else { content_end };
@@ -448,6 +483,13 @@ impl<'a> Commit<'a> {
         self.options.cancel.check()?;
         file.sync().map_err(|error| self.io(&error))?;
 
+        if let Some(prepared) = self.prepared {
+            let hash = |target: &Target<'_>| {
+                let image = rewritten.iter().find(|image| image.index == target.index);
+                image.map_or(target.edit.metadata, |image| image.outcome.hash)
+            };
+            prepared(&self.targets.iter().map(hash).collect::<Vec<_>>())?;
+        }
         let mut flags = inner.header.flags;
         flags.remove(HeaderFlags::WRITE_IN_PROGRESS);
         header.flags = U32::new(flags.bits());
@@ -456,7 +498,7 @@ impl<'a> Commit<'a> {
         file.sync().map_err(|error| self.io(&error))?;
         self.options.progress.event(&Event::End { task: Task::Commit });
         Ok(CommitReport {
-            images: rewritten.iter().map(|image| image.index.number()).collect(),
+            images: self.numbers(&rewritten),
             new_blobs: (new_blobs.len() + foreign.len()) as u64,
             new_bytes: new_blobs.iter().map(|outcome| outcome.length).sum::<u64>()
                 + foreign.iter().map(|blob| blob.location.length).sum::<u64>(),
@@ -474,7 +516,25 @@ impl<'a> Commit<'a> {
 
     fn image_count(&self) -> u32 {
         let kept = self.wim.image_count() - self.removed.len() as u32;
-        kept + self.added.len() as u32 + self.new.len() as u32
+        kept + (self.added.len() + self.new.len() + self.appended().count()) as u32
+    }
+
+    /// Edits that become images of their own.
+    fn appended(&self) -> impl Iterator<Item = &Target<'a>> {
+        self.targets.iter().filter(|target| target.appended.is_some())
+    }
+
+    /// The numbers of the images whose metadata is new.
+    fn numbers(&self, rewritten: &[Rewritten]) -> Vec<u32> {
+        let mut last = self.image_count() - self.appended().count() as u32;
+        let number = |image: &Rewritten| {
+            if image.appended.is_none() {
+                return image.index.number();
+            }
+            last += 1;
+            last
+        };
+        rewritten.iter().map(number).collect()
     }
 
     /// The number that an image will have; nothing for one that is removed.
@@ -619,7 +679,7 @@ impl<'a> Commit<'a> {
                 })
                 .collect::<Result<_>>()?;
             let bytes: Arc<Vec<u8>> = Arc::new(plan.write(&resolved)?);
-            if *bytes == target.tree.bytes() {
+            if *bytes == target.tree.bytes() && target.appended.is_none() {
                 continue;
             }
             let base = self.metadata_chunks(target, &bytes)?;
@@ -641,6 +701,7 @@ impl<'a> Commit<'a> {
                 tree,
                 modified: target.edit.modified,
                 outcome,
+                appended: target.appended.cloned(),
             });
         }
         Ok(rewritten)
@@ -697,9 +758,13 @@ impl<'a> Commit<'a> {
         for tree in added.chain(new_images.iter().map(|image| &image.tree)) {
             Statistics::count(tree, &mut add);
         }
+        for image in rewritten.iter().filter(|image| image.appended.is_some()) {
+            Statistics::count(&image.tree, &mut add);
+        }
+        let in_place = |image: &&Rewritten| image.appended.is_none();
         for number in 1..=inner.header.image_count {
             let Some(index) = ImageIndex::new(number) else { continue };
-            if let Some(image) = rewritten.iter().find(|image| image.index == index) {
+            if let Some(image) = rewritten.iter().filter(in_place).find(|image| image.index == index) {
                 Statistics::count(&image.tree, &mut add);
             } else if let Some(target) = self.targets.iter().find(|target| target.index == index) {
                 Statistics::count(&target.tree, &mut add);
@@ -742,7 +807,8 @@ impl<'a> Commit<'a> {
                     }
                     continue;
                 }
-                let image = rewritten.iter().find(|image| image.index.position() == position);
+                let image =
+                    rewritten.iter().filter(in_place).find(|image| image.index.position() == position);
                 entries.push(match image {
                     Some(image) => new_entry(&image.outcome, 1)?,
                     None => *entry,
@@ -755,7 +821,8 @@ impl<'a> Commit<'a> {
                 }
                 continue;
             }
-            if entry.header().flags.contains(ResourceFlags::METADATA) && !added_metadata.is_empty() {
+            let more = !added_metadata.is_empty() || self.appended().next().is_some();
+            if entry.header().flags.contains(ResourceFlags::METADATA) && more {
                 // Metadata beyond the last image would come before that of the added ones.
                 continue;
             }
@@ -769,6 +836,9 @@ impl<'a> Commit<'a> {
             entry.references = reference_count(count);
         }
         entries.extend(added_metadata);
+        for image in rewritten.iter().filter(|image| image.appended.is_some()) {
+            entries.push(new_entry(&image.outcome, 1)?);
+        }
         entries.extend(new_entries);
         Ok(entries)
     }
@@ -780,14 +850,20 @@ impl<'a> Commit<'a> {
         new_images: &[WrittenImage],
         offset: u64,
     ) -> Result<Option<Vec<u8>>> {
-        let described = !self.texts.is_empty() || !self.added.is_empty() || !new_images.is_empty();
+        let described = !self.texts.is_empty() || self.image_count() > self.wim.image_count();
         let mut document = match &self.wim.inner().xml {
             Some(document) => document.clone(),
             None if described => Document::new(Element::new("WIM")),
             None => return Ok(None),
         };
+        let mut appended = Vec::new();
         for image in rewritten {
-            update_image(&mut document, image.index.number(), &image.old, &image.new, image.modified);
+            let number = image.index.number();
+            match &image.appended {
+                None => update_image(&mut document, number, &image.old, &image.new, image.modified),
+                // Made from what the file says of the old image before the others are changed or renumbered.
+                Some(text) => appended.push((image, image_text::copied(&document, number, text))),
+            }
         }
         let mut names = Vec::new();
         for (index, text) in &self.texts {
@@ -795,13 +871,19 @@ impl<'a> Commit<'a> {
             names.extend(text.name.as_deref());
         }
         image_text::renumber(&mut document, |index| self.new_index(index));
-        let kept = self.image_count() - self.added.len() as u32 - new_images.len() as u32;
+        let kept = self.image_count() - (self.added.len() + new_images.len() + appended.len()) as u32;
         for (number, (image, text)) in (kept + 1..).zip(&self.added) {
             let element = image_text::image_element(image, number, text);
             image_text::push(&mut document, element);
         }
         for image in new_images {
             image_text::push(&mut document, image.element.clone());
+        }
+        let first = kept + 1 + (self.added.len() + new_images.len()) as u32;
+        for (number, (image, mut element)) in (first..).zip(appended) {
+            element.set_attribute("INDEX", &number.to_string());
+            image_text::push(&mut document, element);
+            update_image(&mut document, number, &image.old, &image.new, image.modified);
         }
         let added = image_text::names(&document, kept + 1);
         let all = image_text::names(&document, 1);
