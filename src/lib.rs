@@ -12,6 +12,7 @@ pub mod image;
 pub mod imaging;
 pub mod inf;
 pub mod io;
+pub mod mount;
 pub mod pe;
 pub mod report;
 pub mod volume;

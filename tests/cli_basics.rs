@@ -83,7 +83,7 @@ fn errors_of_the_command_line_in_both_languages() {
         .status(87)
         .stdout("")
         .stderr("error: there is no command `lits` [87]\nhint: did you mean `list`?\n");
-    place.dism("/Mount-Wim /WimFile:x.wim /Index:1 /MountDir:/mnt").run().status(50);
+    place.dism("/Apply-Ffu /ImageFile:x.ffu /ApplyDrive:/dev/sdx").run().status(50);
     place.dism("/Online /Get-Drivers").run().status(50);
     // Errors are printed even when quiet, and nothing else.
     place.dism("/Quiet /Image:x.wim /Get-Driver").run().status(87).stdout(

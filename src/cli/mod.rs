@@ -9,6 +9,7 @@ mod commands;
 mod drive_map;
 mod error;
 mod help;
+mod helper;
 mod invocation;
 mod legacy;
 mod log;
@@ -30,7 +31,7 @@ mod variables;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ use self::token::{Token, token};
 use self::values::Values;
 use crate::base::{Code, Error, ErrorClass, Result};
 use crate::io::NoProgress;
+use crate::mount;
 use crate::report::{Language, Locale, Meter, ProgressMode, Screen, Stream, Style};
 
 /// Runs a command line, the program's name first.
@@ -54,6 +56,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut arguments = arguments.into_iter();
     let program = arguments.next().unwrap_or_default();
     let mut words: Vec<OsString> = arguments.collect();
+    if let [word, directory] = words.as_slice()
+        && word == mount::SERVE
+    {
+        return serve(Path::new(directory));
+    }
+    let mut program = program;
+    if helper::is_helper(program.as_bytes()) {
+        match helper::translate(&words) {
+            Ok(translated) => (program, words) = ("transom".into(), translated),
+            Err(error) => {
+                let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
+                return exit(&screen, refuse(&error, &screen, Language::Native, Manner::new(|_| false)));
+            }
+        }
+    }
     let screen = Arc::new(Screen::new(io::stdout(), io::stderr()));
     let mut language = language(&program, &words);
     if let Some(tool) = legacy::tool(&program) {
@@ -202,6 +219,23 @@ fn has_option(words: &[OsString], name: &str) -> bool {
 fn lenient_words(words: &[OsString]) -> Vec<OsString> {
     let option = (!has_option(words, "lenient")).then(|| OsString::from("/Lenient"));
     option.into_iter().chain(words.iter().cloned()).collect()
+}
+
+/// Is a serving process until its mount ends. What it has to say goes into its log.
+fn serve(directory: &Path) -> ExitCode {
+    let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(io::stderr);
+    let level = tracing_subscriber::filter::LevelFilter::INFO;
+    // Only one runs in a process.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(level).with(log));
+    let served = system::fixed_clock().map(|clock| mount::serve(directory, clock));
+    match served {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// DISM's language if the program is called `dism`, or if the first word is a DISM option; none of

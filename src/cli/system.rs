@@ -26,6 +26,37 @@ pub(crate) fn default_log() -> Option<PathBuf> {
     Some(state.join("transom").join("dism.log"))
 }
 
+/// Where mounts are kept: `$XDG_STATE_HOME/transom/mounts`; without that `/var/lib/transom/mounts` for root, else below
+/// `~/.local/state`. The root of a user namespace is no root of the machine, which shows in what it may write.
+///
+/// # Errors
+/// When none of these can be used.
+pub(crate) fn mounts_directory() -> Result<PathBuf> {
+    if let Some(state) = absolute(std::env::var_os("XDG_STATE_HOME").as_deref()) {
+        return Ok(state.join("transom/mounts"));
+    }
+    let machine = PathBuf::from("/var/lib/transom/mounts");
+    if rustix::process::geteuid().is_root() && std::fs::create_dir_all(&machine).is_ok() {
+        return Ok(machine);
+    }
+    match absolute(std::env::var_os("HOME").as_deref()) {
+        Some(home) => Ok(home.join(".local/state/transom/mounts")),
+        None => Err(Error::new(ErrorClass::Usage, "it is not known where mounts are to be kept")
+            .with_hint("set XDG_STATE_HOME or HOME to a directory of yours")),
+    }
+}
+
+/// The time that a serving process stamps on changes where it is not the system's.
+///
+/// # Errors
+/// When `SOURCE_DATE_EPOCH` is no number.
+pub(crate) fn fixed_clock() -> Result<Option<Arc<dyn crate::io::Clock>>> {
+    if std::env::var_os("SOURCE_DATE_EPOCH").is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(FixedClock(now(false)?))))
+}
+
 fn absolute(value: Option<&OsStr>) -> Option<PathBuf> {
     value.map(PathBuf::from).filter(|path| path.is_absolute())
 }

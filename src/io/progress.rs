@@ -2,7 +2,7 @@
 //! What long work says while it runs: typed events, never text.
 
 /// Which long work an event belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Task {
@@ -20,6 +20,10 @@ pub enum Task {
     Optimize,
     /// A file is divided into parts.
     Split,
+    /// An image is mounted.
+    Mount,
+    /// An image is unmounted.
+    Unmount,
     /// Driver packages are looked for below folders.
     SearchDrivers,
     /// Driver packages are added.
@@ -27,7 +31,7 @@ pub enum Task {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -49,6 +53,13 @@ pub enum Event {
     End {
         /// What ended.
         task: Task,
+    },
+    /// What follows is about this image, which is mounted.
+    MountedImage {
+        /// Its file.
+        file: String,
+        /// Its number.
+        index: u32,
     },
     /// A folder is searched for driver packages.
     SearchingDrivers,

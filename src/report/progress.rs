@@ -175,14 +175,19 @@ impl Meter {
             (Task::Export, _) => Some("Exporting image"),
             (Task::Optimize, _) => Some("Optimizing file"),
             (Task::Split, _) => Some("Splitting file"),
+            (Task::Mount, _) => Some("Mounting image"),
+            (Task::Unmount, _) => Some("Unmounting image"),
             (Task::AddDrivers, Language::Native) => Some("Adding drivers"),
             _ => None,
         }
     }
 
-    /// What DISM prints about driver packages: output of the command rather than progress.
-    fn driver_line(&self, event: &Event) {
+    /// What DISM prints between bars: output of the command rather than progress.
+    fn line(&self, event: &Event) {
         match event {
+            Event::MountedImage { file, index } => {
+                self.say(&format!("Image File : {file}\nImage Index : {index}"));
+            }
             Event::SearchingDrivers => self.say("Searching for driver packages to install..."),
             Event::DriversFound { count } => {
                 self.say(&format!("Found {count} driver package(s) to install."))
@@ -221,7 +226,7 @@ impl Progress for Meter {
                     self.screen.finish_line();
                 }
             }
-            _ if self.language == Language::Dism => self.driver_line(event),
+            _ if self.language == Language::Dism => self.line(event),
             _ => {}
         }
     }

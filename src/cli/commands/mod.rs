@@ -9,6 +9,7 @@ pub(super) mod hive;
 pub(super) mod hive_file;
 pub(super) mod image;
 pub(super) mod inf;
+pub(super) mod mount;
 pub(super) mod reg;
 mod search;
 pub(super) mod tool;

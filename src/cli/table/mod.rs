@@ -378,11 +378,6 @@ const fn planned_short(
 }
 
 /// A command that is known by name only.
-const fn imaging(dism: &'static [&'static str]) -> Command {
-    planned(dism, "", Scope::Imaging, &[], "Not built yet.")
-}
-
-/// A command that is known by name only.
 const fn servicing(dism: &'static [&'static str]) -> Command {
     planned(dism, "", Scope::Servicing, &[], "Not built yet.")
 }
