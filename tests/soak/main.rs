@@ -13,8 +13,11 @@ mod journal;
 mod kill;
 mod kill_verbs;
 mod large;
+mod mounts;
 mod mutation;
+mod posix;
 mod siblings;
+mod spellings;
 mod transom;
 
 use std::fmt::Write;
@@ -53,6 +56,17 @@ const LOOPS: &[(&str, &str, Loop)] = &[
     ("catalogs", "no byte of a trusted catalog can be changed without it being refused", catalogs::run),
     ("arguments", "random command lines are understood or refused, never a panic", arguments::run),
     ("siblings", "a key with very many subkeys is found whole, by others too", siblings::run),
+    (
+        "mount",
+        "a serving process is killed under load; a remount shows every acknowledged write",
+        mounts::run,
+    ),
+    (
+        "spellings",
+        "processes use the same paths in three spellings, with readers beside them",
+        spellings::run,
+    ),
+    ("pjdfstest", "POSIX's rules on a mount, but for what NTFS keeps otherwise", posix::run),
     ("large", "an image of very many files", large::run),
 ];
 
@@ -60,6 +74,9 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == mutation::WORKER) {
         return mutation::work(&arguments[1..]);
+    }
+    if arguments.first().is_some_and(|word| word == spellings::WORKER) {
+        return spellings::work(&arguments[1..]);
     }
     let mut effort = Effort::Full;
     let mut chosen = Vec::new();
