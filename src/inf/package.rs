@@ -892,7 +892,7 @@ mod tests {
              AddService=,2\nAddService=svc,%flags%,s,e,Application,other\nDelService=old,0x204\n[s]\n\
              ServiceType=0x10\nStartType=2\nServiceBinary=%11%\\x.exe\nDependencies=RpcSs,+TDI\n\
              StartName=LocalService\nAddTrigger=t\nDelayedAutoStart=1\nFailureActions=f\n\
-             RequiredPrivileges=SeA,SeB\nAddReg=r\n[t]\n1,1,{g}\n[f]\nResetPeriod=5\nAction=1,100\n\
+             RequiredPrivileges=SeA,SeB\nAddReg=r\n[t]\nTriggerType=1\nAction=1\nSubType={g}\n[f]\nResetPeriod=5\nAction=1,100\n\
              [e]\nAddReg=r\n[r]\nHKR,K,N,,v\nHKLM,K,N,,v\n[I.NT.Interfaces]\nAddInterface={i},ref,a\n[a]\nAddReg=r\n\
              [I.NT.Wdf]\nKmdfService=svc,w\n[w]\nKmdfLibraryVersion=1.15\n[I.NT.Filters]\nAddFilter=flt,,p\n[p]\n\
              FilterLevel=Upper\n[I.NT.CoInstallers]\nAddReg=c\n[c]\nHKR,,CoInstallers32,0x10000,\"a.dll,Entry\",b.dll\n\
@@ -915,7 +915,11 @@ mod tests {
             dependencies: vec!["RpcSs".into(), "+TDI".into()],
             delayed_auto_start: Some(1),
             required_privileges: vec!["SeA".into(), "SeB".into()],
-            triggers: vec![vec!["1".into(), "1".into(), "{g}".into()]],
+            triggers: vec![vec![
+                ("TriggerType".into(), vec!["1".into()]),
+                ("Action".into(), vec!["1".into()]),
+                ("SubType".into(), vec!["{g}".into()]),
+            ]],
             failure_actions: vec![
                 ("ResetPeriod".into(), vec!["5".into()]),
                 ("Action".into(), vec!["1".into(), "100".into()]),

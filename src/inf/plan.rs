@@ -213,8 +213,8 @@ pub struct Service {
     pub sid_type: Option<u32>,
     /// `RequiredPrivileges`.
     pub required_privileges: Vec<String>,
-    /// Sections that `AddTrigger` names, as fields of their lines: type, action, sub-type, data.
-    pub triggers: Vec<Vec<String>>,
+    /// Sections that `AddTrigger` names, each as key and fields of its lines.
+    pub triggers: Vec<Vec<(String, Vec<String>)>>,
     /// Sections that `FailureActions` names, as key and fields of their lines.
     pub failure_actions: Vec<(String, Vec<String>)>,
     /// HKR lines of the service's section; HKR is the service's key.

@@ -98,8 +98,13 @@ impl Planner<'_> {
             "REQUIREDPRIVILEGES" => service.required_privileges.extend(non_empty(scope.fields(line)?)),
             "ADDTRIGGER" => {
                 for name in scope.fields(line)? {
-                    for line in self.listed(scope, line.number(), &name)? {
-                        service.triggers.push(scope.fields(&line)?);
+                    let lines = self.listed(scope, line.number(), &name)?;
+                    let entry = |line: &Line<'_>| {
+                        Ok((line.key().unwrap_or_default().to_owned(), scope.fields(line)?))
+                    };
+                    let trigger = lines.iter().map(entry).collect::<Result<Vec<_>, InfError>>()?;
+                    if !trigger.is_empty() {
+                        service.triggers.push(trigger);
                     }
                 }
             }
