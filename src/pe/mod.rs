@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-//! PE files: whether it is one, its architecture, its Authenticode hash.
+//! PE files: whether it is one, its architecture, its version, its Authenticode hash.
 //!
 //! | offset | size | name | meaning |
 //! |---|---|---|---|
@@ -25,9 +25,13 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+mod version;
+
 use crate::base::{Arch, Code, Error, ErrorClass, Result};
 use crate::digest::{Sha1, Sha256};
 use crate::io::ReadAt;
+
+pub use version::file_version;
 
 const DOS_HEADER: u64 = 64;
 const PE_HEADER: u64 = 24;
