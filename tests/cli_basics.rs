@@ -47,7 +47,7 @@ fn help_for_one_command() {
         format!(
             "{BANNER}\n\
              DISM.exe /Image:<path_to_wim> /Index:<n> /Add-Driver /Driver:<PATH> [/Driver:<PATH> ...] [/Recurse] \
-             [/ForceUnsigned] [/AllOrNothing] [/Root:<FILE> ...]\n\
+             [/ForceUnsigned] [/AllOrNothing] [/Root:<FILE> ...] [/OnlyHwids:<FILE>]\n\
              \n\
              \x20 Adds driver packages to an image.\n\
              \n\
@@ -61,6 +61,9 @@ fn help_for_one_command() {
              \x20                           the good ones are kept. (--all-or-nothing)\n\
              \x20 /Root                   - Trusts the root certificates of a file (PEM, DER,\n\
              \x20                           PKCS#7) too. (--root)\n\
+             \x20 /OnlyHwids              - Adds only packages for devices of this list: the\n\
+             \x20                           output of lspci -nn or lsusb, modalias lines, or a\n\
+             \x20                           text with Windows' hardware ids. (--only-hwids)\n\
              \n\
              \x20 Example:\n\
              \x20   DISM.exe /Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse\n\

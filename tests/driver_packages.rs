@@ -462,10 +462,10 @@ fn nothing_to_add_is_an_error_with_a_next_step() {
     let absent = drivers::add(&mut session, &request(&empty.join("absent.inf"))).unwrap();
     assert_eq!(absent.error().unwrap().code(), Code::FILE_NOT_FOUND);
 
-    let mut seven = open(&ImageRecipe::new(Arch::Amd64, Version::new(6, 1, 7601, 0)), &surroundings);
-    let error = drivers::add(&mut seven, &request(&empty)).unwrap_err();
+    let mut old = open(&ImageRecipe::new(Arch::Amd64, Version::new(5, 2, 3790, 0)), &surroundings);
+    let error = drivers::add(&mut old, &request(&empty)).unwrap_err();
     assert_eq!(error.class(), transom::base::ErrorClass::Unsupported);
-    assert!(error.message().contains("Windows 6.1.7601.0"), "{error}");
+    assert!(error.message().contains("Windows 5.2.3790.0"), "{error}");
 }
 
 /// A class that is not needed to boot, in an image without a DRIVERS hive: it is made.

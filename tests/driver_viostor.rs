@@ -302,7 +302,7 @@ fn a_hard_linked_file_is_replaced_under_its_name_only() {
     let AddOutcome::Installed { exceptions, .. } = &report.packages[0].outcome else { panic!("{report:?}") };
     assert_eq!(
         *exceptions,
-        ["Windows\\System32\\drivers\\viostor.sys was there and is replaced without comparing versions"]
+        ["Windows\\System32\\drivers\\viostor.sys was there and is replaced: the versions are not known"]
     );
     assert_eq!(read(&session, installed), Some(b"stand-in for viostor.sys".to_vec()));
     assert_eq!(read(&session, twin), Some(b"older".to_vec()));

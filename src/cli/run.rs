@@ -14,12 +14,12 @@ use super::invocation::{Invocation, Step};
 use super::print::Printer;
 use super::settings::Settings;
 use super::target::{Images, Target};
-use super::values::Values;
+use super::values::{DISM, Values};
 use crate::base::{Code, Context as _, Error, ErrorClass, Result};
 use crate::image::{Environment, Session, WindowsInfo};
 use crate::imaging;
 use crate::io::{AtomicFile, Event, Progress};
-use crate::report::{ChangeList, Detail, ImageRef, Report};
+use crate::report::{ChangeList, Detail, ImageRef, Language, Report};
 use crate::wim::{CommitOptions, ImageIndex, Transaction, Wim};
 
 /// Runs everything; gives the error of a command that failed in part, whose good part stands.
@@ -62,7 +62,7 @@ fn run_on_files(
     for step in &invocation.steps {
         if let Action::Host(action) = step.command.action {
             environment.cancel.check()?;
-            let report = action(environment, &known_dry(step, settings))?;
+            let report = action(environment, &known(step, settings, invocation.language))?;
             printer.report(step.command.native, None, &*report);
             failed = report.error().cloned().or(failed);
         }
@@ -255,7 +255,9 @@ impl ServicingWork<'_> {
         let mut failed = None;
         for step in &self.invocation.steps {
             environment.cancel.check()?;
-            failed = run_step(step, self.settings, &mut session, &image, say).context(name)?.or(failed);
+            let language = self.invocation.language;
+            failed =
+                run_step(step, self.settings, language, &mut session, &image, say).context(name)?.or(failed);
         }
         if self.settings.dry_run && self.invocation.changes() {
             let ends_in_diff = self.invocation.steps.last().is_some_and(|step| step.command.native == "diff");
@@ -269,9 +271,13 @@ impl ServicingWork<'_> {
     }
 }
 
-/// The values of a step; a dry run is told to commands that write files themselves.
-fn known_dry(step: &Step, settings: &Settings) -> Values {
+/// The values of a step; a dry run is told to commands that write files themselves, and the language
+/// to those that are stricter in one.
+fn known(step: &Step, settings: &Settings, language: Language) -> Values {
     let mut values = step.values.clone();
+    if language == Language::Dism {
+        values.set(DISM);
+    }
     if settings.dry_run {
         values.set("dry_run");
     }
@@ -282,11 +288,12 @@ fn known_dry(step: &Step, settings: &Settings) -> Values {
 fn run_step(
     step: &Step,
     settings: &Settings,
+    language: Language,
     session: &mut Session,
     image: &ImageRef,
     say: &mut dyn FnMut(Said),
 ) -> Result<Option<Error>> {
-    let values = known_dry(step, settings);
+    let values = known(step, settings, language);
     let (report, keep): (Box<dyn Report>, bool) = match step.command.action {
         Action::Read(action) => (action(session, &values)?, true),
         Action::Change(action) => {

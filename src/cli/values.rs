@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use crate::base::{Error, ErrorClass, Result};
 
+/// The id that is set where the command was given in DISM's language.
+pub(crate) const DISM: &str = "dism";
+
 /// Values by the id of their argument, each list in the order of the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Values(BTreeMap<&'static str, Vec<OsString>>);

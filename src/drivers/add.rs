@@ -9,25 +9,22 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::base::{Error, ErrorClass, Result, Version, WinName, WinPath, name};
+use crate::base::{Error, ErrorClass, Result, WinName, WinPath, name};
 use crate::catalog::{self, Catalog};
 use crate::image::{Session, WindowsInfo};
 use crate::inf::{PackagePlan, UndecoratedModels};
 use crate::io::{Event, Pool, ReadAt, Task};
 
 use super::class::SetupClass;
-use super::database::{self, PackageRecord};
+use super::database::{self, PackageRecord, StagedPackage};
+use super::device::DeviceList;
 use super::package::{self, ImageIncludes, Reading};
 use super::published_name::PublishedName;
 use super::report::{AddOutcome, AddReport, AddRequest, AddedPackage};
-use super::service::ServiceWriter;
 use super::signature::{self, Judge, Signature};
 use super::source::{self, Candidate, PackageFile};
 use super::store::Store;
-use super::{DriverError, configuration, reflection, store_name};
-
-/// Windows 8: the first with a DriverDatabase.
-const FIRST_SUPPORTED: Version = Version::new(6, 2, 0, 0);
+use super::{DriverError, critical_device, legacy_store, reflection, store_name, windows_pe};
 
 /// An INF that was read.
 struct Read {
@@ -51,7 +48,7 @@ struct ReadPackage {
 /// undoing fails. What is wrong with single packages is in the report.
 pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
     let windows = session.windows().clone();
-    if windows.version < FIRST_SUPPORTED {
+    if windows.version < legacy_store::FIRST_WITH_STORE {
         return Err(DriverError::OldStore { version: windows.version }.into());
     }
     let environment = session.environment().clone();
@@ -63,7 +60,7 @@ pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
     if search.found.is_empty() {
         return Err(nothing_found(request));
     }
-    let packages = read_all(session, &windows, search.found, request.force_unsigned);
+    let packages = read_all(session, &windows, search.found, request);
     let count = packages.iter().filter(|read| is_counted(read)).count();
     if search.searched {
         progress.event(&Event::DriversFound { count });
@@ -81,7 +78,9 @@ pub fn add(session: &mut Session, request: &AddRequest) -> Result<AddReport> {
         session.commit_savepoint(whole)?;
     }
     let is_skipped = |added: &AddedPackage| matches!(added.outcome, AddOutcome::Skipped { .. });
-    if report.error().is_none() && report.packages.iter().all(is_skipped) {
+    // That no device of a list is served is an answer, not a mistake.
+    let wanted_all = request.only.is_none();
+    if wanted_all && report.error().is_none() && report.packages.iter().all(is_skipped) {
         report.nothing_usable = Some(nothing_found(request));
     }
     report.exceptions.extend(session.exceptions().iter().cloned());
@@ -157,22 +156,40 @@ fn read_all(
     session: &Session,
     windows: &WindowsInfo,
     found: Vec<Result<Candidate, (PathBuf, Error)>>,
-    force: bool,
+    request: &AddRequest,
 ) -> Vec<Read> {
     let includes = ImageIncludes::new(session.overlay(), windows);
     let read = |found: Result<Candidate, (PathBuf, Error)>| match found {
-        Ok(candidate) => read_one(candidate, windows, &includes, force),
+        Ok(candidate) => read_one(candidate, windows, &includes, request),
         Err((path, error)) => Read { path, result: Err(AddOutcome::Failed { error }) },
     };
     session.environment().pool.run(|| found.into_par_iter().map(read).collect())
 }
 
-fn read_one(candidate: Candidate, windows: &WindowsInfo, includes: &ImageIncludes<'_>, force: bool) -> Read {
+fn read_one(
+    candidate: Candidate,
+    windows: &WindowsInfo,
+    includes: &ImageIncludes<'_>,
+    request: &AddRequest,
+) -> Read {
     let Candidate { path, named } = candidate;
-    let result = read_package(&path, windows, includes, force).map_err(|error| {
-        if named { AddOutcome::Failed { error } } else { AddOutcome::Skipped { reason: error.to_string() } }
-    });
+    let result = match read_package(&path, windows, includes, request.force_unsigned) {
+        Err(error) if named => Err(AddOutcome::Failed { error }),
+        Err(error) => Err(AddOutcome::Skipped { reason: error.to_string() }),
+        Ok(package) => match &request.only {
+            Some(devices) if !serves(&package.plan, devices) => Err(AddOutcome::Skipped {
+                reason: format!("none of the {} devices of the list has an id of it", devices.len()),
+            }),
+            _ => Ok(package),
+        },
+    };
     Read { path, result }
+}
+
+/// Whether the package has an id of one of the devices.
+fn serves(plan: &PackagePlan, devices: &DeviceList) -> bool {
+    let ids = plan.devices.iter().flat_map(|device| device.hardware_id.iter().chain(&device.compatible_ids));
+    ids.into_iter().any(|id| devices.has(id))
 }
 
 fn read_package(
@@ -253,9 +270,8 @@ impl Loaded {
 fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
     let Job { request, windows, path, package, sibling, judge } = *job;
     let ReadPackage { inf_name, plan, .. } = package;
-    let class = SetupClass::of(session.registry(), &plan.version)?.ok_or_else(|| DriverError::NoClass {
-        inf: inf_name.clone(),
-        class: plan.version.class.clone().unwrap_or_default(),
+    let mut class = SetupClass::of(session.registry(), &plan.version)?.ok_or_else(|| {
+        DriverError::NoClass { inf: inf_name.clone(), class: plan.version.class.clone().unwrap_or_default() }
     })?;
     let pool = session.environment().pool.clone();
     let folder = source::folder_of(path);
@@ -266,18 +282,23 @@ fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
     {
         return Err(fault.clone().into());
     }
-    let store_name = store_name::store_name(inf_name, windows.arch, &package.inf);
-    check_clash(&Store::new(session.overlay(), &windows.directory), &store_name, &loaded)?;
-
-    let present = database::package(session.registry(), &store_name)?;
-    let already_present = present.is_some();
-    let (published, published_name) = match &present {
-        Some(stored) => (PublishedName::parse(&stored.published), stored.published.clone()),
-        None => {
-            let free = free_name(session, windows)?;
-            (Some(free), free.to_string())
-        }
+    let old_store = legacy_store::is_used(windows);
+    if old_store {
+        class.boot_critical = critical_device::is_critical(class.guid);
+    }
+    let store_name = match old_store {
+        true => legacy_store::store_name(windows, inf_name, &package.inf),
+        false => store_name::store_name(inf_name, windows.arch, &package.inf),
     };
+    let repaired = check_clash(&Store::new(session.overlay(), &windows.directory), &store_name, &loaded)?;
+
+    let known = known_name(session, windows, &store_name)?;
+    let already_present = known.is_some();
+    let (published_name, hive) = match known {
+        Some(known) => known,
+        None => (free_name(session, windows)?.to_string(), class.hive().to_string()),
+    };
+    let published = PublishedName::parse(&published_name);
     let store = Store::new(session.overlay(), &windows.directory);
     store.create_package(&store_name, sibling)?;
     let target_folder = store.package(&store_name);
@@ -286,37 +307,38 @@ fn add_one(session: &mut Session, job: &Job<'_>) -> Result<AddOutcome> {
     }
     let mut exceptions = package.exceptions.clone();
     exceptions.extend(inexact(windows, package, &class));
+    exceptions.extend(windows_pe::warning(windows, &class));
     let mut reflected = false;
     // Without a name of its own it came with Windows: nothing to publish or to repair.
     if let Some(published) = published {
         store.publish(published, &loaded.inf.data, loaded.catalog.as_ref().map(|catalog| &catalog.data))?;
         let source_folder = source_folder(folder);
+        let staged = StagedPackage { store_name: &store_name, published, inf_name, class: &class, plan };
         let record = PackageRecord {
-            store_name: &store_name,
-            published,
-            inf_name,
+            staged,
             source_folder: &source_folder,
-            class: &class,
-            plan,
             signature: &loaded.signature,
             file_size: loaded.size(),
-            reflected: class.boot_critical && !class.is_extension() && !plan.devices.is_empty(),
         };
-        reflected = record.reflected;
-        if !already_present {
+        reflected = staged.is_reflected();
+        if old_store {
+            legacy_store::announce(session, windows, &store_name)?;
+            exceptions.push(legacy_store::NOT_INDEXED.to_owned());
+        } else {
             exceptions.extend(database::write(session.registry(), windows, &record)?);
         }
         if reflected {
-            exceptions.extend(reflect(session, windows, &record, &loaded.files)?);
+            exceptions.extend(reflection::reflect(session, windows, &staged, &loaded.files)?);
         }
     }
     Ok(AddOutcome::Installed {
         published_name,
         store_name,
         already_present,
+        repaired: if already_present { repaired } else { Vec::new() },
         boot_critical: class.boot_critical,
         reflected,
-        hive: present.map_or(class.hive(), |stored| stored.hive).to_string(),
+        hive: if old_store { String::new() } else { hive },
         signed: loaded.signature.is_signed(),
         signer: loaded.signature.signer.clone(),
         trust: loaded.signature.trust.clone().map(Box::new),
@@ -336,7 +358,9 @@ fn load(package: &ReadPackage, folder: &Path, pool: &Pool, by: &Judge) -> Result
         .transpose()?;
     let mut sources = Vec::with_capacity(plan.source_files.len());
     for text in &plan.source_files {
-        let file = source::locate(inf_name, folder, text)?;
+        let cabinet =
+            plan.cabinets.iter().find(|(file, _)| file == text).map(|(_, cabinet)| cabinet.as_str());
+        let file = source::locate(inf_name, folder, text, cabinet)?;
         // INF and catalog are in the package anyhow.
         if !is_same(&file.relative, &inf_path)
             && !catalog_path.as_ref().is_some_and(|path| is_same(&file.relative, path))
@@ -383,7 +407,8 @@ fn open_catalogs(folder: &Path, relative: Option<&WinPath>) -> Result<Vec<Catalo
         let parsed = Catalog::parse(&bytes);
         Ok(CatalogFile { data: Arc::new(bytes), parsed })
     };
-    source::matches(folder, relative)?.into_iter().map(open).collect()
+    let inside = |path: &PathBuf| source::is_inside(folder, path);
+    source::matches(folder, relative)?.into_iter().filter(inside).map(open).collect()
 }
 
 /// The judgement, and the catalog it is by: the first that vouches for all, else the first.
@@ -423,22 +448,49 @@ fn judge<'a>(
 }
 
 /// The same INF leads to the same folder, so whatever is there must be the same package. What
-/// the folder lacks is put there.
-fn check_clash(store: &Store<'_>, store_name: &str, loaded: &Loaded) -> Result<()> {
+/// the folder lacks is put there; what differs is replaced where the catalog, which the folder has
+/// too, vouches for ours and so not for what is there. Gives what will be repaired, in words.
+fn check_clash(store: &Store<'_>, store_name: &str, loaded: &Loaded) -> Result<Vec<String>> {
     let folder = store.package(store_name);
+    let mut repaired = Vec::new();
     if store.resolve(&folder)?.is_none() {
-        return Ok(());
+        return Ok(repaired);
     }
+    let same_catalog = match &loaded.catalog {
+        Some(catalog) => store.compare(&folder.join_path(&catalog.relative), &*catalog.data)? == Some(true),
+        None => false,
+    };
     for file in loaded.all() {
-        if store.compare(&folder.join_path(&file.relative), &*file.data)? == Some(false) {
-            return Err(DriverError::Clash {
-                store_name: store_name.to_owned(),
-                file: file.relative.to_string(),
+        match store.compare(&folder.join_path(&file.relative), &*file.data)? {
+            Some(true) => {}
+            None => repaired.push(format!("{} was missing in the store", file.relative)),
+            Some(false) if same_catalog && loaded.signature.is_signed() => {
+                repaired.push(format!("{} was damaged in the store", file.relative));
             }
-            .into());
+            Some(false) => {
+                return Err(DriverError::Clash {
+                    store_name: store_name.to_owned(),
+                    file: file.relative.to_string(),
+                }
+                .into());
+            }
         }
     }
-    Ok(())
+    Ok(repaired)
+}
+
+/// Name and hive of a package that is in the store already.
+fn known_name(
+    session: &mut Session,
+    windows: &WindowsInfo,
+    store_name: &str,
+) -> Result<Option<(String, String)>> {
+    if legacy_store::is_used(windows) {
+        let known = legacy_store::known(session, windows, store_name)?;
+        return Ok(known.map(|published| (published.to_string(), String::new())));
+    }
+    let stored = database::published_as(session.registry(), store_name)?;
+    Ok(stored.map(|(published, hive)| (published, hive.to_string())))
 }
 
 /// The lowest number that is free in the bitmap, in both databases and in `Windows\INF`.
@@ -453,9 +505,10 @@ fn free_name(session: &mut Session, windows: &WindowsInfo) -> Result<PublishedNa
 
 /// A third-party package that is in the store: new folders get its folder's permissions.
 fn sibling_package(session: &mut Session) -> Result<Option<String>> {
-    let packages = database::packages(session.registry())?;
-    Ok(packages
+    let records = database::records(session.registry())?;
+    Ok(records
         .into_iter()
+        .filter_map(|(_, _, package)| package.ok())
         .find(|package| PublishedName::parse(&package.published).is_some())
         .map(|found| found.store_name))
 }
@@ -463,30 +516,6 @@ fn sibling_package(session: &mut Session) -> Result<Option<String>> {
 /// The folder in Windows' spelling.
 fn source_folder(folder: &Path) -> String {
     folder.display().to_string().trim_end_matches('/').replace('/', "\\")
-}
-
-/// Puts a boot-critical package to work.
-fn reflect(
-    session: &mut Session,
-    windows: &WindowsInfo,
-    record: &PackageRecord<'_>,
-    files: &[PackageFile],
-) -> Result<Vec<String>> {
-    let (placements, mut exceptions) = reflection::placements(record.inf_name, record.plan, windows)?;
-    let store = Store::new(session.overlay(), &windows.directory);
-    exceptions.extend(reflection::copy(&store, &placements, files)?);
-    let registry = session.registry();
-    exceptions.extend(reflection::lock_down(
-        registry,
-        &placements,
-        record.published,
-        record.store_name,
-        record.plan.version.pnp_lockdown,
-    )?);
-    exceptions.extend(configuration::write(registry, windows, record)?);
-    let services = ServiceWriter { windows, published: record.published, store_name: record.store_name };
-    exceptions.extend(services.write(registry, &record.plan.configurations)?);
-    Ok(exceptions)
 }
 
 /// What is known to differ, or not known to be the same, from what Windows would write.
@@ -533,6 +562,15 @@ fn inexact(windows: &WindowsInfo, package: &ReadPackage, class: &SetupClass) -> 
             "an extension INF: staged only; it is applied with the device's own driver at first boot"
                 .to_owned(),
         );
+    }
+    let mut deferred: Vec<&str> = Vec::new();
+    for action in plan.configurations.iter().flat_map(|configuration| &configuration.deferred_actions) {
+        if !deferred.contains(&action.as_str()) {
+            deferred.push(action);
+        }
+    }
+    if !deferred.is_empty() {
+        found.push(format!("{} is left to the device installation at first boot", deferred.join(", ")));
     }
     for copied in &plan.copied_infs {
         found.push(format!("CopyINF names {copied}, a package of its own: add it too"));

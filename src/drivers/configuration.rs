@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Result, sddl};
+use crate::base::{Guid, Result, sddl};
 use crate::hive::{KeyId, Value, ValueType};
 use crate::image::{Registry, WindowsInfo};
-use crate::inf::{Configuration, RegistryAction, RegistryOperation, Service, TokenText};
+use crate::inf::{Configuration, PropertyAction, RegistryAction, RegistryOperation, Service, TokenText};
 
-use super::database::{self, FINISH_INSTALL, PackageRecord};
+use super::database::{self, FINISH_INSTALL, StagedPackage};
 use super::editor::Editor;
 use super::registry_action;
 
@@ -71,19 +71,19 @@ const FILTER_LISTS: [&str; 2] = ["UpperFilters", "LowerFilters"];
 pub(super) fn write(
     registry: &mut Registry,
     windows: &WindowsInfo,
-    record: &PackageRecord<'_>,
+    staged: &StagedPackage<'_>,
 ) -> Result<Vec<String>> {
     let now = registry.now();
-    let hive = registry.require(record.class.hive())?;
-    let mut editor = Editor { hive, now };
-    let path = format!("{}\\DriverPackages\\{}", database::ROOT, record.store_name);
+    let hive = registry.require(staged.class.hive())?;
+    let mut editor = Editor::new(hive, now);
+    let path = format!("{}\\DriverPackages\\{}", database::ROOT, staged.store_name);
     let package = editor.key(editor.hive.root(), &path)?;
     let mut exceptions = Vec::new();
-    for configuration in &record.plan.configurations {
+    for configuration in &staged.plan.configurations {
         let key = editor.key(package, &format!("Configurations\\{}", configuration.name))?;
         exceptions.extend(write_one(&mut editor, key, windows, configuration)?);
     }
-    write_descriptors(&mut editor, package, record)?;
+    write_descriptors(&mut editor, package, staged)?;
     Ok(exceptions)
 }
 
@@ -129,19 +129,109 @@ fn write_one(
         let lines = service.registry.iter().filter(|action| registry_action::is_relative(action));
         left.extend(registry_action::record(editor, key, &format!("Services\\{}", service.name), lines)?);
     }
-    for (present, what) in [
-        (!configuration.interfaces.is_empty(), "AddInterface lines"),
-        (!configuration.properties.is_empty(), "AddProperty lines"),
-        (!configuration.filters.is_empty(), "AddFilter lines"),
-    ] {
-        if present {
-            left.push(what.to_owned());
-        }
+    left.extend(interfaces(editor, key, configuration)?);
+    left.extend(write_properties(editor, key, &configuration.properties)?);
+    if !configuration.filters.is_empty() {
+        left.push("AddFilter lines are".to_owned());
     }
     let say = |what| {
         format!("configuration {}: {what} not recorded; Windows does it at first boot", configuration.name)
     };
     Ok(left.into_iter().map(say).collect())
+}
+
+/// `Interfaces\{class}`, with what the interface's section adds to its key. How a reference string
+/// is recorded is not known.
+fn interfaces(editor: &mut Editor<'_>, key: KeyId, configuration: &Configuration) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for interface in &configuration.interfaces {
+        let Ok(class) = interface.class_guid.trim().parse::<Guid>() else {
+            left.push(format!("the interface {:?} (it is no GUID) is", interface.class_guid));
+            continue;
+        };
+        if !interface.reference.is_empty() {
+            left.push(format!("the interface {class} with reference string {:?} is", interface.reference));
+            continue;
+        }
+        let path = format!("Interfaces\\{class}");
+        editor.key(key, &path)?;
+        let lines = interface.registry.iter().filter(|action| registry_action::is_relative(action));
+        left.extend(registry_action::record(editor, key, &path, lines)?);
+    }
+    Ok(left)
+}
+
+/// Properties that AddProperty knows by name (devpkey.h, `DEVPKEY_DrvPkg_*`).
+const PACKAGE_FORMAT: &str = "{cf73bb51-3abf-44a2-85e0-9a3dc7a12132}";
+const PACKAGE_PROPERTIES: &[(&str, u32, u32)] = &[
+    ("DeviceModel", 2, TYPE_STRING),
+    ("DeviceVendorWebsite", 3, TYPE_STRING),
+    ("DeviceDetailedDescription", 4, TYPE_STRING),
+    ("DeviceDocumentationLink", 5, TYPE_STRING),
+    ("DeviceIcon", 6, TYPE_STRING_LIST),
+    ("DeviceBrandingIcon", 7, TYPE_STRING_LIST),
+];
+
+const TYPE_UINT32: u32 = 0x07;
+const TYPE_BOOLEAN: u32 = 0x11;
+const TYPE_STRING: u32 = 0x12;
+const TYPE_BINARY: u32 = 0x1003;
+const TYPE_STRING_LIST: u32 = 0x2012;
+
+/// AddProperty lines: `Properties\{category}\<id>`. Lines that ask for more than a plain setting
+/// are left: how that is recorded is not known.
+fn write_properties(
+    editor: &mut Editor<'_>,
+    key: KeyId,
+    properties: &[PropertyAction],
+) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for property in properties {
+        let place = match property.name.trim().parse::<Guid>() {
+            Ok(format) => property.id.zip(property.kind).map(|(id, kind)| (format.to_string(), id, kind)),
+            Err(_) => PACKAGE_PROPERTIES
+                .iter()
+                .find(|(name, _, _)| name.eq_ignore_ascii_case(&property.name))
+                .map(|(_, id, kind)| (PACKAGE_FORMAT.to_owned(), *id, *kind)),
+        };
+        let data = place.as_ref().and_then(|(_, _, kind)| property_data(*kind, &property.values));
+        let (Some((format, id, kind)), Some(data), 0) = (place, data, property.flags) else {
+            left.push(format!("the property {} is", property.name));
+            continue;
+        };
+        let property = editor.key(key, &format!("Properties\\{format}\\{id:04X}"))?;
+        editor.set(property, &Value::new("", ValueType(0xFFFF_0000 | kind), data))?;
+    }
+    Ok(left)
+}
+
+/// The bytes of a property; nothing for a type that AddProperty does not know.
+fn property_data(kind: u32, values: &[String]) -> Option<Vec<u8>> {
+    let first = values.first().map(String::as_str).unwrap_or_default();
+    match kind {
+        TYPE_STRING => Some(database::devprop_string(first)),
+        TYPE_STRING_LIST => {
+            let mut data: Vec<u8> = values.iter().flat_map(|text| database::devprop_string(text)).collect();
+            data.extend([0, 0]);
+            Some(data)
+        }
+        TYPE_UINT32 => Some(number(first)?.to_le_bytes().to_vec()),
+        TYPE_BOOLEAN => Some(vec![if number(first)? == 0 { 0 } else { 0xFF }]),
+        TYPE_BINARY => values
+            .iter()
+            .map(|text| u8::from_str_radix(text.trim().trim_start_matches("0x"), 16).ok())
+            .collect(),
+        _ => None,
+    }
+}
+
+/// A number as INFs write it.
+pub(super) fn number(text: &str) -> Option<u32> {
+    let text = text.trim();
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
 }
 
 /// Bits by use; constant from Windows 10 2004 on; absent before Windows 10.
@@ -227,11 +317,11 @@ fn reference(text: &TokenText) -> String {
     }
 }
 
-fn write_descriptors(editor: &mut Editor<'_>, package: KeyId, record: &PackageRecord<'_>) -> Result<()> {
-    let plan = record.plan;
+fn write_descriptors(editor: &mut Editor<'_>, package: KeyId, staged: &StagedPackage<'_>) -> Result<()> {
+    let plan = staged.plan;
     let mut strings: BTreeMap<String, &str> = BTreeMap::new();
     let descriptors = editor.key(package, "Descriptors")?;
-    for id in database::device_ids(plan, record.class.is_extension()) {
+    for id in database::device_ids(plan, staged.class.is_extension()) {
         let Some(device) = plan.devices.get(id.device) else { continue };
         let Some(configuration) = plan.configurations.get(device.configuration) else { continue };
         let key = editor.key(descriptors, &id.id)?;
@@ -309,6 +399,23 @@ mod tests {
         assert_eq!(kind, DEVPROP_SECURITY_DESCRIPTOR);
         assert_eq!(bytes[..20], [1, 0, 4, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x14, 0, 0, 0]);
         assert_eq!(bytes[32..36], [0, 0, 0, 0x10]);
+    }
+
+    #[test]
+    fn added_properties() {
+        let texts = |values: &[&str]| values.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let cases = [
+            (TYPE_STRING, texts(&["A"]), Some(vec![0x41, 0, 0, 0])),
+            (TYPE_STRING_LIST, texts(&["A", "B"]), Some(vec![0x41, 0, 0, 0, 0x42, 0, 0, 0, 0, 0])),
+            (TYPE_UINT32, texts(&["0x10"]), Some(vec![0x10, 0, 0, 0])),
+            (TYPE_BOOLEAN, texts(&["1"]), Some(vec![0xFF])),
+            (TYPE_BINARY, texts(&["0x0A", "ff"]), Some(vec![0x0A, 0xFF])),
+            (TYPE_UINT32, texts(&["ten"]), None),
+            (0x0D, texts(&["{0}"]), None),
+        ];
+        for (kind, values, expected) in cases {
+            assert_eq!(property_data(kind, &values), expected, "{kind:#x} {values:?}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{FileTime, Guid, Result, Version, name};
+use crate::base::{FileTime, Guid, Result, Version, WinName, name};
 use crate::hive::{Hive, KeyId, Value, ValueType};
 use crate::image::{HiveName, Registry, WindowsInfo};
 use crate::inf::{Configuration, PackagePlan};
@@ -115,9 +115,9 @@ pub(super) struct Match {
 }
 
 impl Match {
-    const HARDWARE: u8 = 1;
-    const COMPATIBLE: u8 = 2;
-    const EXTENSION: u8 = 3;
+    pub(super) const HARDWARE: u8 = 1;
+    pub(super) const COMPATIBLE: u8 = 2;
+    pub(super) const EXTENSION: u8 = 3;
 
     pub(super) fn to_bytes(self) -> Vec<u8> {
         vec![self.kind, self.feature_score, self.position, 0]
@@ -204,30 +204,42 @@ pub(super) fn status_flags(plan: &PackagePlan, windows: &WindowsInfo) -> u32 {
     flags
 }
 
-/// A package as it is to be recorded.
-pub(super) struct PackageRecord<'a> {
+/// A package of the store, as those need it who put it to work.
+#[derive(Clone, Copy)]
+pub(super) struct StagedPackage<'a> {
     pub(super) store_name: &'a str,
     pub(super) published: PublishedName,
     /// The vendor's INF, case kept.
     pub(super) inf_name: &'a str,
-    /// Folder it came from.
-    pub(super) source_folder: &'a str,
     pub(super) class: &'a SetupClass,
     pub(super) plan: &'a PackagePlan,
+}
+
+impl StagedPackage<'_> {
+    /// Whether it is put to work offline, so that its configurations are recorded too.
+    pub(super) fn is_reflected(&self) -> bool {
+        self.class.boot_critical && !self.class.is_extension() && !self.plan.devices.is_empty()
+    }
+}
+
+/// A package as it is to be recorded.
+pub(super) struct PackageRecord<'a> {
+    pub(super) staged: StagedPackage<'a>,
+    /// Folder it came from.
+    pub(super) source_folder: &'a str,
     pub(super) signature: &'a Signature,
     /// Of INF, catalog and files together.
     pub(super) file_size: u64,
-    /// The package is put to work as well, so its configurations are recorded.
-    pub(super) reflected: bool,
 }
 
-/// Writes the record of a package; returns what is not exact.
+/// Writes the record of a package; returns what is not exact. Of a package that has a record only
+/// what is missing is written, so that a sound one stays as it is.
 pub(super) fn write(
     registry: &mut Registry,
     windows: &WindowsInfo,
     record: &PackageRecord<'_>,
 ) -> Result<Vec<String>> {
-    let name = record.class.hive();
+    let name = record.staged.class.hive();
     let mut exceptions = Vec::new();
     if registry.hive(name)?.is_none() {
         exceptions
@@ -235,22 +247,115 @@ pub(super) fn write(
     }
     prepare(registry, windows, name)?;
     let now = registry.now();
-    let hive = registry.hive_or_create(name)?;
-    let mut editor = Editor { hive, now };
+    let mut editor = Editor::new(registry.hive_or_create(name)?, now);
     let root = editor.key(editor.hive.root(), ROOT)?;
     write_package(&mut editor, root, windows, record)?;
-    write_published(&mut editor, root, record)?;
-    write_device_ids(&mut editor, root, record)?;
+    write_published(&mut editor, root, &record.staged)?;
+    write_device_ids(&mut editor, root, &record.staged)?;
     let update = Value::binary("UpdateDate", now.0.to_le_bytes().to_vec());
-    editor.set(root, &update)?;
-    let system = registry.require(HiveName::System)?;
-    let mut editor = Editor { hive: system, now };
+    let changed = editor.changed;
+    if changed {
+        editor.set(root, &update)?;
+    }
+    let mut editor = Editor::new(registry.require(HiveName::System)?, now);
     let root = editor.key(editor.hive.root(), ROOT)?;
     let mut map = oem_inf_map(editor.hive)?;
-    map.insert(record.published);
+    map.insert(record.staged.published);
     editor.set(root, &Value::binary("OemInfMap", map.bytes().to_vec()))?;
-    editor.set(root, &update)?;
+    if changed || editor.changed {
+        editor.set(root, &update)?;
+    }
     Ok(exceptions)
+}
+
+/// Takes a published name and its packages out of both databases.
+pub(super) fn erase(registry: &mut Registry, published: PublishedName, store_names: &[String]) -> Result<()> {
+    let now = registry.now();
+    let name = published.to_string();
+    let update = Value::binary("UpdateDate", now.0.to_le_bytes().to_vec());
+    for hive in HIVES {
+        let Some(hive) = registry.hive(hive)? else { continue };
+        let Some(root) = editor::find(hive, hive.root(), ROOT)? else { continue };
+        let mut editor = Editor::new(hive, now);
+        let packages = store_names.iter().map(|store_name| format!("DriverPackages\\{store_name}"));
+        for path in packages.chain([format!("DriverInfFiles\\{name}")]) {
+            if let Some(key) = editor.find(root, &path)? {
+                editor.delete_key(key)?;
+            }
+        }
+        for (path, of) in [
+            ("DeviceIds", Of::Name),
+            // What the keys of DriverFiles look like is known from those only who copy them: their
+            // data is the INF's name.
+            ("DriverFiles", Of::NameOrText),
+        ] {
+            if let Some(key) = editor.find(root, path)? {
+                prune(&mut editor, key, &name, of, 0)?;
+            }
+        }
+        if editor.find(root, "DriverPackages")?.is_some() {
+            let mut map = oem_inf_map(editor.hive)?;
+            if map.remove(published) {
+                editor.set(root, &Value::binary("OemInfMap", map.bytes().to_vec()))?;
+            }
+        }
+        if editor.changed {
+            editor.set(root, &update)?;
+        }
+    }
+    Ok(())
+}
+
+/// Which values belong to a published INF.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Those of its name.
+    Name,
+    /// Those of its name, and those whose text it is.
+    NameOrText,
+}
+
+/// How deep keys are followed; a device id has a handful of components.
+const MAX_DEPTH: usize = 64;
+
+/// Deletes an INF's values below a key, and keys that became empty by that.
+fn prune(editor: &mut Editor<'_>, key: KeyId, published: &str, of: Of, depth: usize) -> Result<bool> {
+    let mut pruned = editor.delete_value(key, published)?;
+    if of == Of::NameOrText {
+        for value in editor.hive.values(key)? {
+            if value.as_text().is_some_and(|text| text.eq_ignore_ascii_case(published)) {
+                pruned |= editor.delete_value(key, &value.name.to_string())?;
+            }
+        }
+    }
+    if depth < MAX_DEPTH {
+        for subkey in editor.hive.subkeys(key)? {
+            if prune(editor, subkey, published, of, depth + 1)? && editor.is_empty(subkey)? {
+                editor.delete_key(subkey)?;
+                pruned = true;
+            }
+        }
+    }
+    Ok(pruned)
+}
+
+/// Every package that is published under a name, the active one first.
+pub(super) fn published_packages(registry: &mut Registry, published: &str) -> Result<Vec<String>> {
+    let mut found: Vec<String> = active_package(registry, published)?.into_iter().collect();
+    for name in HIVES {
+        let Some(hive) = registry.hive(name)? else { continue };
+        let path = format!("{ROOT}\\DriverInfFiles\\{published}");
+        let Some(key) = editor::find(hive, hive.root(), &path)? else { continue };
+        found.extend(hive.value(key, &[])?.and_then(|value| value.as_multi_sz()).unwrap_or_default());
+    }
+    for package in packages(registry)? {
+        if package.published.eq_ignore_ascii_case(published) {
+            found.push(package.store_name);
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|store_name| seen.insert(name::upcased(&name::units(store_name))));
+    Ok(found)
 }
 
 /// Root values and keys of the databases that are written to, where an image has none yet.
@@ -259,7 +364,7 @@ fn prepare(registry: &mut Registry, windows: &WindowsInfo, hive: HiveName) -> Re
     let mut schema = None;
     for name in HIVES.into_iter().filter(|&name| name == HiveName::System || name == hive) {
         let hive = registry.hive_or_create(name)?;
-        let mut editor = Editor { hive, now };
+        let mut editor = Editor::new(hive, now);
         let root = editor.key(editor.hive.root(), ROOT)?;
         for key in ["DeviceIds", "DriverFiles", "DriverInfFiles", "DriverPackages"] {
             editor.key(root, key)?;
@@ -285,12 +390,12 @@ fn write_package(
     windows: &WindowsInfo,
     record: &PackageRecord<'_>,
 ) -> Result<()> {
-    let key = editor.key(root, &format!("DriverPackages\\{}", record.store_name))?;
-    let plan = record.plan;
+    let key = editor.key(root, &format!("DriverPackages\\{}", record.staged.store_name))?;
+    let StagedPackage { plan, class, .. } = record.staged;
     let version = PackageVersion {
         inbox: false,
         arch: windows.arch.processor_number(),
-        class: record.class.guid,
+        class: class.guid,
         date: plan.version.driver_date.unwrap_or_default(),
         version: plan.version.driver_version,
         legacy_features: if plan.configurations.iter().any(needs_legacy_installer) {
@@ -300,10 +405,10 @@ fn write_package(
         },
     };
     let mut values = vec![
-        Value::sz("", &record.published.to_string()),
+        Value::sz("", &record.staged.published.to_string()),
         Value::binary("Version", version.to_bytes()),
         Value::sz("Provider", &plan.version.provider),
-        Value::sz("InfName", record.inf_name),
+        Value::sz("InfName", record.staged.inf_name),
         Value::sz("OemPath", record.source_folder),
         Value::dword("SignerScore", record.signature.score()),
         Value::binary("ImportDate", editor.now.0.to_le_bytes().to_vec()),
@@ -318,7 +423,7 @@ fn write_package(
     if flags != 0 {
         values.push(Value::dword("StatusFlags", flags));
     }
-    if let Some(id) = plan.version.extension_id.filter(|_| record.class.is_extension()) {
+    if let Some(id) = plan.version.extension_id.filter(|_| record.staged.class.is_extension()) {
         values.push(Value::binary("ExtensionId", id.0.to_vec()));
     }
     if windows.version.major >= 10 {
@@ -334,7 +439,13 @@ fn write_package(
         values.push(Value::qword("ManifestHash", u64::MAX));
     }
     for value in &values {
-        editor.set(key, value)?;
+        // What tells of the import stays as the first import wrote it.
+        let of_import = ["OemPath", "SignerScore", "SignerName", "ImportDate", "StatusFlags", "FileSize"];
+        if of_import.iter().any(|name| value.name == WinName::from(*name)) {
+            editor.set_new(key, value)?;
+        } else {
+            editor.set(key, value)?;
+        }
     }
     if let Some(id) = &record.signature.submission_id {
         let property = editor.key(key, SUBMISSION_PROPERTY)?;
@@ -368,13 +479,13 @@ fn os_version_floor(plan: &PackagePlan) -> Option<u32> {
     Some(byte(floor.major) << 24 | byte(floor.minor) << 16 | u32::from(floor.build))
 }
 
-fn write_published(editor: &mut Editor<'_>, root: KeyId, record: &PackageRecord<'_>) -> Result<()> {
-    let key = editor.key(root, &format!("DriverInfFiles\\{}", record.published))?;
-    editor.prepend(key, "", record.store_name)?;
-    editor.set(key, &Value::sz("Active", record.store_name))?;
-    if record.reflected {
+fn write_published(editor: &mut Editor<'_>, root: KeyId, staged: &StagedPackage<'_>) -> Result<()> {
+    let key = editor.key(root, &format!("DriverInfFiles\\{}", staged.published))?;
+    editor.prepend(key, "", staged.store_name)?;
+    editor.set(key, &Value::sz("Active", staged.store_name))?;
+    if staged.is_reflected() {
         let mut names: Vec<&str> = Vec::new();
-        for configuration in &record.plan.configurations {
+        for configuration in &staged.plan.configurations {
             if !names.contains(&configuration.name.as_str()) {
                 names.push(&configuration.name);
             }
@@ -384,14 +495,14 @@ fn write_published(editor: &mut Editor<'_>, root: KeyId, record: &PackageRecord<
     Ok(())
 }
 
-fn write_device_ids(editor: &mut Editor<'_>, root: KeyId, record: &PackageRecord<'_>) -> Result<()> {
+fn write_device_ids(editor: &mut Editor<'_>, root: KeyId, staged: &StagedPackage<'_>) -> Result<()> {
     let ids = editor.key(root, "DeviceIds")?;
-    let published = record.published.to_string();
-    for id in device_ids(record.plan, record.class.is_extension()) {
+    let published = staged.published.to_string();
+    for id in device_ids(staged.plan, staged.class.is_extension()) {
         let key = editor.key(ids, &id.id)?;
         editor.set(key, &Value::binary(&published, id.best.to_bytes()))?;
     }
-    let class = editor.key(ids, &record.class.guid.to_string())?;
+    let class = editor.key(ids, &staged.class.guid.to_string())?;
     editor.set(class, &editor::empty(&published))
 }
 
@@ -400,6 +511,143 @@ pub(super) fn oem_inf_map(system: &Hive) -> Result<OemInfMap> {
     let Some(root) = editor::find(system, system.root(), ROOT)? else { return Ok(OemInfMap::default()) };
     let bytes = system.value(root, &name::units("OemInfMap"))?.map(|value| value.data);
     Ok(OemInfMap::new(bytes.unwrap_or_default()))
+}
+
+/// A value below `DeviceIds`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DeviceIdEntry {
+    pub(super) hive: HiveName,
+    /// As the keys spell it.
+    pub(super) id: String,
+    /// The value's name.
+    pub(super) published: String,
+    pub(super) data: Vec<u8>,
+}
+
+impl DeviceIdEntry {
+    /// How the id leads to the package; nothing for the key of a setup class.
+    pub(super) fn found(&self) -> Option<Match> {
+        match *self.data.as_slice() {
+            [kind, feature_score, position, _] => Some(Match { kind, feature_score, position }),
+            _ => None,
+        }
+    }
+}
+
+/// Every value below `DeviceIds` of both hives.
+pub(super) fn device_id_entries(registry: &mut Registry) -> Result<Vec<DeviceIdEntry>> {
+    let mut entries = Vec::new();
+    for name in HIVES {
+        let Some(hive) = registry.hive(name)? else { continue };
+        let Some(ids) = editor::find(hive, hive.root(), &format!("{ROOT}\\DeviceIds"))? else { continue };
+        let mut pending = vec![(ids, String::new(), 0)];
+        while let Some((key, id, depth)) = pending.pop() {
+            for value in hive.values(key)? {
+                let published = value.name.to_string();
+                entries.push(DeviceIdEntry { hive: name, id: id.clone(), published, data: value.data });
+            }
+            if depth == MAX_DEPTH {
+                continue;
+            }
+            for subkey in hive.subkeys(key)? {
+                let name = hive.name(subkey)?;
+                let path = if id.is_empty() { name.to_string() } else { format!("{id}\\{name}") };
+                pending.push((subkey, path, depth + 1));
+            }
+        }
+    }
+    Ok(entries)
+}
+
+/// A key of `DriverInfFiles`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublishedInf {
+    pub(super) hive: HiveName,
+    pub(super) name: String,
+    pub(super) packages: Vec<String>,
+    pub(super) active: Option<String>,
+}
+
+/// Every published INF of both hives.
+pub(super) fn published_infs(registry: &mut Registry) -> Result<Vec<PublishedInf>> {
+    let mut infs = Vec::new();
+    for name in HIVES {
+        let Some(hive) = registry.hive(name)? else { continue };
+        let Some(list) = editor::find(hive, hive.root(), &format!("{ROOT}\\DriverInfFiles"))? else {
+            continue;
+        };
+        for key in hive.subkeys(list)? {
+            infs.push(PublishedInf {
+                hive: name,
+                name: hive.name(key)?.to_string(),
+                packages: hive.value(key, &[])?.and_then(|value| value.as_multi_sz()).unwrap_or_default(),
+                active: editor::text(hive, key, "Active")?,
+            });
+        }
+    }
+    Ok(infs)
+}
+
+/// Every record of both hives; one that breaks its form is an error in its place.
+pub(super) fn records(registry: &mut Registry) -> Result<Vec<(HiveName, String, Result<StoredPackage>)>> {
+    let mut records = Vec::new();
+    for name in HIVES {
+        let Some(hive) = registry.hive(name)? else { continue };
+        let Some(key) = editor::find(hive, hive.root(), &format!("{ROOT}\\DriverPackages"))? else {
+            continue;
+        };
+        for package in hive.subkeys(key)? {
+            records.push((name, hive.name(package)?.to_string(), read_package(hive, name, package)));
+        }
+    }
+    Ok(records)
+}
+
+/// What the record of a package that was put to work holds beside its values.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ReflectedRecord {
+    /// Names below `Configurations`.
+    pub(super) configurations: Vec<String>,
+    /// Ids below `Descriptors`.
+    pub(super) descriptors: Vec<String>,
+    /// The package says itself that it is needed to boot (seen in Windows 8.1).
+    pub(super) boot_critical: bool,
+}
+
+/// Reads what a package's record holds below its key.
+pub(super) fn reflected_record(
+    registry: &mut Registry,
+    name: HiveName,
+    store_name: &str,
+) -> Result<ReflectedRecord> {
+    let mut record = ReflectedRecord::default();
+    let Some(hive) = registry.hive(name)? else { return Ok(record) };
+    let path = format!("{ROOT}\\DriverPackages\\{store_name}");
+    let Some(key) = editor::find(hive, hive.root(), &path)? else { return Ok(record) };
+    record.boot_critical =
+        hive.value(key, &name::units("BootCritical"))?.and_then(|value| value.as_dword()).unwrap_or(0) != 0;
+    if let Some(list) = editor::find(hive, key, "Configurations")? {
+        for configuration in hive.subkeys(list)? {
+            record.configurations.push(hive.name(configuration)?.to_string());
+        }
+    }
+    if let Some(list) = editor::find(hive, key, "Descriptors")? {
+        let mut pending = vec![(list, String::new(), 0)];
+        while let Some((key, id, depth)) = pending.pop() {
+            if hive.value(key, &name::units("Configuration"))?.is_some() {
+                record.descriptors.push(id.clone());
+            }
+            if depth == MAX_DEPTH {
+                continue;
+            }
+            for subkey in hive.subkeys(key)? {
+                let name = hive.name(subkey)?;
+                let path = if id.is_empty() { name.to_string() } else { format!("{id}\\{name}") };
+                pending.push((subkey, path, depth + 1));
+            }
+        }
+    }
+    Ok(record)
 }
 
 /// A package that is in the database.
@@ -421,6 +669,21 @@ pub(super) fn package(registry: &mut Registry, store_name: &str) -> Result<Optio
         let path = format!("{ROOT}\\DriverPackages\\{store_name}");
         if let Some(key) = editor::find(hive, hive.root(), &path)? {
             return read_package(hive, name, key).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// The name that a package is published under, and the hive of its record, whatever else is wrong
+/// with it.
+pub(super) fn published_as(registry: &mut Registry, store_name: &str) -> Result<Option<(String, HiveName)>> {
+    for name in HIVES {
+        let Some(hive) = registry.hive(name)? else { continue };
+        let path = format!("{ROOT}\\DriverPackages\\{store_name}");
+        if let Some(key) = editor::find(hive, hive.root(), &path)?
+            && let Some(published) = editor::text(hive, key, "")?
+        {
+            return Ok(Some((published, name)));
         }
     }
     Ok(None)

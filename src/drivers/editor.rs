@@ -5,18 +5,36 @@
 use crate::base::{FileTime, Result, name};
 use crate::hive::{Hive, KeyId, Value, ValueType};
 
+use super::published_name::PublishedName;
+
+/// The value that names the INFs that a service or a file belongs to.
+pub(super) const OWNERS: &str = "Owners";
+
 /// An open hive and the time to stamp on changed keys.
 pub(super) struct Editor<'a> {
     pub(super) hive: &'a mut Hive,
     pub(super) now: FileTime,
+    /// Whether anything was changed through this editor.
+    pub(super) changed: bool,
 }
 
-impl Editor<'_> {
+impl<'a> Editor<'a> {
+    pub(super) fn new(hive: &'a mut Hive, now: FileTime) -> Self {
+        Self { hive, now, changed: false }
+    }
+
     /// Opens or creates a path below a key. Empty components vanish.
     pub(super) fn key(&mut self, from: KeyId, path: &str) -> Result<KeyId> {
         let mut key = from;
         for component in path.split('\\').filter(|component| !component.is_empty()) {
-            key = self.hive.create_subkey(key, &name::units(component), self.now)?;
+            let component = name::units(component);
+            key = match self.hive.subkey(key, &component)? {
+                Some(found) => found,
+                None => {
+                    self.changed = true;
+                    self.hive.create_subkey(key, &component, self.now)?
+                }
+            };
         }
         Ok(key)
     }
@@ -28,6 +46,11 @@ impl Editor<'_> {
 
     /// Sets a value; one that is already so is left alone.
     pub(super) fn set(&mut self, key: KeyId, value: &Value) -> Result<()> {
+        let old = self.hive.value(key, value.name.units())?;
+        if old.is_some_and(|old| old.kind == value.kind && old.data == value.data) {
+            return Ok(());
+        }
+        self.changed = true;
         self.hive.set_value(key, value, self.now)
     }
 
@@ -35,13 +58,61 @@ impl Editor<'_> {
     pub(super) fn set_new(&mut self, key: KeyId, value: &Value) -> Result<()> {
         match self.hive.value(key, value.name.units())? {
             Some(_) => Ok(()),
-            None => self.hive.set_value(key, value, self.now),
+            None => self.set(key, value),
         }
+    }
+
+    /// Deletes a value, where it is there.
+    pub(super) fn delete_value(&mut self, key: KeyId, value: &str) -> Result<bool> {
+        let deleted = self.hive.delete_value(key, &name::units(value), self.now)?;
+        self.changed |= deleted;
+        Ok(deleted)
+    }
+
+    /// Deletes a key with everything below it.
+    pub(super) fn delete_key(&mut self, key: KeyId) -> Result<()> {
+        self.changed = true;
+        self.hive.delete_key(key, self.now)
+    }
+
+    /// Whether a key has neither values nor keys.
+    pub(super) fn is_empty(&self, key: KeyId) -> Result<bool> {
+        Ok(self.hive.subkeys(key)?.is_empty() && self.hive.values(key)?.is_empty())
     }
 
     /// A value of a key.
     pub(super) fn value(&self, key: KeyId, value: &str) -> Result<Option<Value>> {
         self.hive.value(key, &name::units(value))
+    }
+
+    /// Takes an INF out of `Owners`; gives who is left, nothing when it was no owner. An owner may
+    /// be followed by `!<package>`, which goes with it.
+    pub(super) fn remove_owner(
+        &mut self,
+        key: KeyId,
+        published: PublishedName,
+    ) -> Result<Option<Vec<String>>> {
+        let Some(owners) = self.value(key, OWNERS)?.and_then(|value| value.as_multi_sz()) else {
+            return Ok(None);
+        };
+        let name = published.to_string();
+        let mut left = Vec::new();
+        let mut ours = false;
+        for owner in &owners {
+            ours = if owner.starts_with('!') { ours } else { owner.eq_ignore_ascii_case(&name) };
+            if !ours {
+                left.push(owner.clone());
+            }
+        }
+        if left.len() == owners.len() {
+            return Ok(None);
+        }
+        if left.is_empty() {
+            self.delete_value(key, OWNERS)?;
+        } else {
+            self.set(key, &Value::multi_sz(OWNERS, &left))?;
+        }
+        Ok(Some(left))
     }
 
     /// Puts `first` at the head of a list of strings, where it is not in it yet.

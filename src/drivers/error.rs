@@ -15,10 +15,9 @@ pub enum DriverError {
         /// The folders, joined by commas.
         path: String,
     },
-    /// The Windows in the image keeps its driver store in a form that is not written.
+    /// The Windows in the image has no driver store.
     #[error(
-        "adding drivers to Windows {version} is not supported: before Windows 8 (6.2) the driver store has an \
-         index of unpublished format"
+        "adding drivers to Windows {version} is not supported: before Vista (6.0) there is no driver store"
     )]
     OldStore {
         /// Of the image.
@@ -61,6 +60,14 @@ pub enum DriverError {
         file: String,
         /// Folder of the INF.
         folder: PathBuf,
+    },
+    /// A file of the package lies there packed, and cannot be unpacked.
+    #[error("{} cannot be unpacked: {reason}", path.display())]
+    Packed {
+        /// The cabinet or compressed file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A path of the package leads out of its folder.
     #[error("{inf} names the file {file:?}, which leads out of the package's folder")]
@@ -140,6 +147,36 @@ pub enum DriverError {
         /// The first file that differs.
         file: String,
     },
+    /// The driver came with Windows.
+    #[error("{name} came with Windows and cannot be removed")]
+    InBox {
+        /// As given.
+        name: String,
+    },
+    /// A package is in the database, and its folder is not in the store.
+    #[error("the folder {store_name} is missing in the driver store of the image")]
+    MissingFolder {
+        /// Its name.
+        store_name: String,
+    },
+    /// The image has no driver database.
+    #[error("Windows {version} keeps no driver database that can be read: it came with Windows 8 (6.2)")]
+    NoDatabase {
+        /// Of the image.
+        version: Version,
+    },
+    /// A list of devices tells of none.
+    #[error("{} lists no device", path.display())]
+    NoDevices {
+        /// The list.
+        path: PathBuf,
+    },
+    /// The folder to export to is not there.
+    #[error("{} is no folder", path.display())]
+    NoFolder {
+        /// As given.
+        path: PathBuf,
+    },
     /// The driver is not in the store.
     #[error("the driver {name} is not in the driver store of the image")]
     Unknown {
@@ -167,7 +204,7 @@ impl From<DriverError> for Error {
                 "verify that the driver .INF files are in the specified location; --recurse searches subfolders too",
             ),
             DriverError::OldStore { .. } => {
-                with(ErrorClass::Unsupported, Code::NOT_SUPPORTED, "use an image of Windows 8 or later")
+                with(ErrorClass::Unsupported, Code::NOT_SUPPORTED, "use an image of Vista or later")
             }
             DriverError::NotADriver { .. } => with(
                 ErrorClass::NotApplicable,
@@ -187,6 +224,9 @@ impl From<DriverError> for Error {
                 Code::FILE_NOT_FOUND,
                 "use the vendor's whole package: every file that the INF names must lie where the INF says",
             ),
+            DriverError::Packed { .. } => {
+                with(ErrorClass::Corrupt, Code::INVALID_DATA, "get the package again from its vendor")
+            }
             DriverError::TooLarge { .. }
             | DriverError::Escape { .. }
             | DriverError::BadName { .. }
@@ -218,6 +258,27 @@ impl From<DriverError> for Error {
                 Code::ALREADY_EXISTS,
                 "remove the package that is in the image first, or use the vendor's own files",
             ),
+            DriverError::InBox { .. } => with(
+                ErrorClass::NotApplicable,
+                Code::NOT_SUPPORTED,
+                "only third-party packages, published as oemN.inf, can be removed: `driver list` shows them",
+            ),
+            DriverError::MissingFolder { .. } => with(
+                ErrorClass::Corrupt,
+                Code::PATH_NOT_FOUND,
+                "`driver check` tells what else is missing; `driver add` with the vendor's package repairs it",
+            ),
+            DriverError::NoDatabase { .. } => {
+                with(ErrorClass::Unsupported, Code::NOT_SUPPORTED, "`driver list` shows what was added to it")
+            }
+            DriverError::NoDevices { .. } => with(
+                ErrorClass::Corrupt,
+                Code::INVALID_DATA,
+                "save the output of `lspci -nn` (or of pnputil /enum-devices /ids on Windows) to the file",
+            ),
+            DriverError::NoFolder { .. } => {
+                with(ErrorClass::NotFound, Code::PATH_NOT_FOUND, "make the folder first, or name another")
+            }
             DriverError::Unknown { .. } => with(
                 ErrorClass::NotFound,
                 Code::NOT_FOUND,

@@ -14,7 +14,7 @@ use super::package::{self, ImageIncludes};
 use super::report::{DriverInfo, DriverModel, DriverPackage};
 use super::signature::{Judge, SCORE_UNSIGNED};
 use super::store::Store;
-use super::{DriverError, source, store_name};
+use super::{DriverError, critical_device, legacy_store, source};
 
 /// The packages in the store, sorted by published name as text. `all` includes in-box packages.
 ///
@@ -25,7 +25,12 @@ use super::{DriverError, source, store_name};
 /// When the driver database cannot be read.
 pub fn list(session: &mut Session, all: bool) -> Result<Vec<DriverPackage>> {
     let mut packages = Vec::new();
-    for stored in database::packages(session.registry())? {
+    let windows = session.windows().clone();
+    let stored_packages = match legacy_store::is_used(&windows) {
+        true => legacy_store::stored_packages(session, &windows)?,
+        false => database::packages(session.registry())?,
+    };
+    for stored in stored_packages {
         if all || !stored.version.inbox {
             packages.push(describe(session, &stored)?);
         }
@@ -44,7 +49,7 @@ fn describe(session: &mut Session, stored: &StoredPackage) -> Result<DriverPacka
     };
     Ok(DriverPackage {
         published_name: stored.published.clone(),
-        original_file_name: store_name::original_file_name(&stored.store_name).to_owned(),
+        original_file_name: legacy_store::inf_of(&stored.store_name).to_owned(),
         inbox: stored.version.inbox,
         class_name,
         provider_name: stored.provider.clone(),
@@ -70,6 +75,13 @@ fn class_of_inf(session: &Session, stored: &StoredPackage) -> Result<Option<Stri
 /// NotFound (1168) when the image has no such package and there is no such file.
 pub fn info(session: &mut Session, driver: &str) -> Result<DriverInfo> {
     let is_name = !driver.contains(['/', '\\']);
+    let windows = session.windows().clone();
+    if is_name && legacy_store::is_used(&windows) {
+        let stored = legacy_store::stored_packages(session, &windows)?;
+        if let Some(stored) = stored.into_iter().find(|it| it.published.eq_ignore_ascii_case(driver)) {
+            return described(session, &stored);
+        }
+    }
     if is_name && let Some(store_name) = database::active_package(session.registry(), driver)? {
         return stored_info(session, &store_name);
     }
@@ -84,9 +96,17 @@ fn stored_info(session: &mut Session, store_name: &str) -> Result<DriverInfo> {
     let stored = database::package(session.registry(), store_name)?.ok_or_else(|| DriverError::Database {
         what: format!("a published INF leads to the package {store_name}, which has no record"),
     })?;
-    let package = describe(session, &stored)?;
-    let class = SetupClass::read(session.registry(), stored.version.class)?;
+    described(session, &stored)
+}
+
+fn described(session: &mut Session, stored: &StoredPackage) -> Result<DriverInfo> {
+    let package = describe(session, stored)?;
     let windows = session.windows().clone();
+    let mut class = SetupClass::read(session.registry(), stored.version.class)?;
+    if legacy_store::is_used(&windows) {
+        class.boot_critical = critical_device::is_critical(class.guid);
+    }
+    let store_name = stored.store_name.as_str();
     let store = Store::new(session.overlay(), &windows.directory);
     let (store_path, drivers) = match store.package_inf(store_name)? {
         Some((path, bytes)) => {

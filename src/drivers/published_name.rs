@@ -78,6 +78,21 @@ impl OemInfMap {
         }
     }
 
+    /// Frees the number; says whether it was taken. The length stays.
+    pub(super) fn remove(&mut self, name: PublishedName) -> bool {
+        let taken = self.contains(name);
+        if let Some(byte) = usize::try_from(name.0 / 8).ok().and_then(|index| self.0.get_mut(index)) {
+            *byte &= !mask(name);
+        }
+        taken
+    }
+
+    /// Every taken number.
+    pub(super) fn taken(&self) -> impl Iterator<Item = PublishedName> {
+        let last = u32::try_from(self.0.len()).unwrap_or(u32::MAX).saturating_mul(8);
+        (0..last).map(PublishedName).filter(|&name| self.contains(name))
+    }
+
     /// The lowest number that is free here and by `is_free`.
     pub(super) fn lowest_free<E>(
         &self,
@@ -142,6 +157,11 @@ mod tests {
         assert_eq!(map.bytes(), [0x80, 0x80]);
         map.insert(PublishedName(31));
         assert_eq!(map.bytes(), [0x80, 0x80, 0x00, 0x01]);
+        assert_eq!(map.taken().collect::<Vec<_>>(), [0, 8, 31].map(PublishedName));
+        assert!(
+            map.remove(PublishedName(8)) && !map.remove(PublishedName(9)) && !map.remove(PublishedName(99))
+        );
+        assert_eq!(map.bytes(), [0x80, 0x00, 0x00, 0x01]);
     }
 
     #[test]

@@ -10,32 +10,63 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::base::{Result, WinPath, name};
+use crate::base::{Result, Version, WinPath, name};
 use crate::hive::Value;
-use crate::image::{HiveName, Registry, WindowsInfo};
+use crate::image::{HiveName, Registry, Session, WindowsInfo};
 use crate::inf::{CopyFile, PackagePlan};
 use crate::io::ReadAt;
+use crate::pe;
 
+use super::database::StagedPackage;
 use super::destination::{self, STORE_DIRID};
-use super::editor::Editor;
+use super::editor::{self, Editor};
 use super::published_name::PublishedName;
-use super::source;
-use super::source::PackageFile;
+use super::service::ServiceWriter;
+use super::source::{self, PackageFile};
 use super::store::{Placed, Store};
+use super::{configuration, critical_device, legacy_store};
 
+const COPYFLG_NOVERSIONCHECK: u32 = 0x4;
 const COPYFLG_NO_OVERWRITE: u32 = 0x10;
+const COPYFLG_OVERWRITE_OLDER_ONLY: u32 = 0x40;
 const COPYFLG_REPLACEONLY: u32 = 0x400;
 const LOCKDOWN: &str = "Microsoft\\Windows\\CurrentVersion\\Setup\\PnpLockdownFiles";
 const CLASS_LOCKED: u32 = 4;
 const CLASS_UNLOCKED: u32 = 5;
 
+/// Puts a boot-critical package to work; `files` are those of the package.
+pub(super) fn reflect(
+    session: &mut Session,
+    windows: &WindowsInfo,
+    staged: &StagedPackage<'_>,
+    files: &[PackageFile],
+) -> Result<Vec<String>> {
+    let (placements, mut exceptions) = placements(staged.inf_name, staged.plan, windows)?;
+    let store = Store::new(session.overlay(), &windows.directory);
+    exceptions.extend(copy(&store, &placements, files)?);
+    let registry = session.registry();
+    if legacy_store::is_used(windows) {
+        critical_device::write(registry, staged)?;
+    } else {
+        exceptions.extend(lock_down(registry, &placements, staged)?);
+        exceptions.extend(configuration::write(registry, windows, staged)?);
+    }
+    let services = ServiceWriter { windows, published: staged.published, store_name: staged.store_name };
+    exceptions.extend(services.write(registry, &staged.plan.configurations)?);
+    Ok(exceptions)
+}
+
 /// A file to copy out of the store.
+#[derive(Clone, Debug)]
 pub(super) struct Placement {
     /// In the image.
     pub(super) path: WinPath,
+    /// The directory of its dirid, which stays when the file goes.
+    pub(super) directory: WinPath,
     /// Name of its key below `PnpLockdownFiles`; nothing for places that have no known spelling.
-    key: Option<String>,
-    source: String,
+    pub(super) key: Option<String>,
+    /// In the package.
+    pub(super) source: String,
     flags: u32,
 }
 
@@ -78,6 +109,7 @@ fn placement(inf: &str, file: &CopyFile, windows: &WindowsInfo) -> Result<Option
     });
     Ok(Some(Placement {
         path: directory.path.join_path(&below),
+        directory: directory.path,
         key,
         source: file.source.clone(),
         flags: file.flags,
@@ -93,15 +125,39 @@ pub(super) fn copy(
     let mut exceptions = Vec::new();
     for placement in placements {
         let Some(data) = data_of(files, &placement.source) else { continue };
-        let exists = store.resolve(&placement.path)?.is_some();
-        let skipped = (exists && placement.flags & COPYFLG_NO_OVERWRITE != 0)
-            || (!exists && placement.flags & COPYFLG_REPLACEONLY != 0);
-        if !skipped && store.put(&placement.path, data)? == Placed::Replaced {
+        let exists = store.resolve(&placement.path)?;
+        let skipped = (exists.is_some() && placement.flags & COPYFLG_NO_OVERWRITE != 0)
+            || (exists.is_none() && placement.flags & COPYFLG_REPLACEONLY != 0);
+        if skipped {
+            continue;
+        }
+        let there = exists.map(|node| store.file_version(node)).transpose()?.flatten();
+        let ours = pe::file_version(&**data)?;
+        if let (Some(there), Some(ours)) = (there, ours)
+            && is_older(ours, there, placement.flags)
+        {
+            exceptions.push(format!(
+                "{} stays: the version there, {there}, is newer than this package's, {ours}",
+                placement.path
+            ));
+            continue;
+        }
+        if store.put(&placement.path, data)? == Placed::Replaced && (there.is_none() || ours.is_none()) {
             exceptions
-                .push(format!("{} was there and is replaced without comparing versions", placement.path));
+                .push(format!("{} was there and is replaced: the versions are not known", placement.path));
         }
     }
     Ok(exceptions)
+}
+
+/// Whether a file must not take the place of another. Equal versions are replaced, unless the INF
+/// wants a newer one only.
+fn is_older(ours: Version, there: Version, flags: u32) -> bool {
+    if flags & COPYFLG_NOVERSIONCHECK != 0 {
+        return false;
+    }
+    let (ours, there) = (ours.as_u64(), there.as_u64());
+    ours < there || (ours == there && flags & COPYFLG_OVERWRITE_OLDER_ONLY != 0)
 }
 
 fn data_of<'a>(files: &'a [PackageFile], source: &str) -> Option<&'a Arc<dyn ReadAt>> {
@@ -111,23 +167,73 @@ fn data_of<'a>(files: &'a [PackageFile], source: &str) -> Option<&'a Arc<dyn Rea
     files.iter().find(same).map(|file| &file.data)
 }
 
+/// The folder of a package as `Source` spells it.
+fn store_folder(store_name: &str) -> String {
+    format!("%SystemRoot%\\System32\\DriverStore\\FileRepository\\{store_name}")
+}
+
+/// Who else owns the files that an INF owned, once it is taken out.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// Keys of files that nobody owns any more.
+    pub(super) unowned: Vec<String>,
+    /// Keys of files that others own, with the owners.
+    pub(super) shared: Vec<(String, Vec<String>)>,
+}
+
+/// Takes an INF out of the owners of every file below `PnpLockdownFiles`.
+pub(super) fn release(registry: &mut Registry, published: PublishedName) -> Result<Released> {
+    let now = registry.now();
+    let mut released = Released::default();
+    let Some(hive) = registry.hive(HiveName::Software)? else { return Ok(released) };
+    let mut editor = Editor::new(hive, now);
+    let Some(list) = editor.find(editor.hive.root(), LOCKDOWN)? else { return Ok(released) };
+    for key in editor.hive.subkeys(list)? {
+        let Some(left) = editor.remove_owner(key, published)? else { continue };
+        let name = editor.hive.name(key)?.to_string();
+        if left.is_empty() {
+            editor.delete_key(key)?;
+            released.unowned.push(name);
+        } else {
+            released.shared.push((name, left));
+        }
+    }
+    if editor.changed && editor.is_empty(list)? {
+        editor.delete_key(list)?;
+    }
+    Ok(released)
+}
+
+/// Every file that `PnpLockdownFiles` lists: key, owners, source.
+pub(super) fn listed(registry: &mut Registry) -> Result<Vec<(String, Vec<String>, String)>> {
+    let Some(hive) = registry.hive(HiveName::Software)? else { return Ok(Vec::new()) };
+    let Some(list) = editor::find(hive, hive.root(), LOCKDOWN)? else { return Ok(Vec::new()) };
+    let mut files = Vec::new();
+    for key in hive.subkeys(list)? {
+        let owners = hive.value(key, &name::units("Owners"))?.and_then(|value| value.as_multi_sz());
+        let source = editor::text(hive, key, "Source")?.unwrap_or_default();
+        files.push((hive.name(key)?.to_string(), owners.unwrap_or_default(), source));
+    }
+    Ok(files)
+}
+
+/// Whether the framework's co-installer is meant, which is not listed.
+pub(super) fn is_framework(placement: &Placement) -> bool {
+    let name = placement.path.file_name().map(|name| name.to_string().to_ascii_lowercase());
+    name.is_some_and(|name| name.starts_with("wdfcoinstaller"))
+}
+
 /// Lists the files below `PnpLockdownFiles`; returns what is not exact.
 pub(super) fn lock_down(
     registry: &mut Registry,
     placements: &[Placement],
-    published: PublishedName,
-    store_name: &str,
-    locked: bool,
+    staged: &StagedPackage<'_>,
 ) -> Result<Vec<String>> {
     let mut exceptions = Vec::new();
     let now = registry.now();
-    let mut editor = Editor { hive: registry.require(HiveName::Software)?, now };
+    let mut editor = Editor::new(registry.require(HiveName::Software)?, now);
     for placement in placements {
-        let is_framework = placement
-            .path
-            .file_name()
-            .is_some_and(|name| name.to_string().to_ascii_lowercase().starts_with("wdfcoinstaller"));
-        if is_framework {
+        if is_framework(placement) {
             continue;
         }
         let Some(name) = &placement.key else {
@@ -139,12 +245,15 @@ pub(super) fn lock_down(
         };
         let list = editor.key(editor.hive.root(), LOCKDOWN)?;
         let key = editor.key(list, name)?;
-        editor.set(key, &Value::dword("Class", if locked { CLASS_LOCKED } else { CLASS_UNLOCKED }))?;
-        editor.prepend(key, "Owners", &published.to_string())?;
-        let source = format!(
-            "%SystemRoot%\\System32\\DriverStore\\FileRepository\\{store_name}\\{}",
-            placement.source
-        );
+        editor.set(
+            key,
+            &Value::dword(
+                "Class",
+                if staged.plan.version.pnp_lockdown { CLASS_LOCKED } else { CLASS_UNLOCKED },
+            ),
+        )?;
+        editor.prepend(key, "Owners", &staged.published.to_string())?;
+        let source = format!("{}\\{}", store_folder(staged.store_name), placement.source);
         editor.set(key, &Value::expand_sz("Source", &source))?;
     }
     Ok(exceptions)
@@ -202,6 +311,21 @@ mod tests {
             exceptions,
             ["p.dll goes to directory 66000, whose place is not known offline: not copied"]
         );
+    }
+
+    #[test]
+    fn versions_decide() {
+        let version = |build| Version::new(1, 0, build, 0);
+        let cases = [
+            (1, 2, 0, true),
+            (2, 1, 0, false),
+            (2, 2, 0, false),
+            (2, 2, COPYFLG_OVERWRITE_OLDER_ONLY, true),
+            (1, 2, COPYFLG_NOVERSIONCHECK, false),
+        ];
+        for (ours, there, flags, expected) in cases {
+            assert_eq!(is_older(version(ours), version(there), flags), expected, "{ours} {there} {flags:#x}");
+        }
     }
 
     #[test]

@@ -9,15 +9,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::base::{Result, WinPath, name};
+use crate::base::{Result, Version, WinPath, name};
 use crate::hive::{KeyId, Value};
 use crate::image::{HiveName, Registry, WindowsInfo};
 use crate::inf::{Configuration, Service, TokenText};
 
 use super::destination::{self, STORE_DIRID};
-use super::editor::Editor;
+use super::editor::{self, Editor, OWNERS};
 use super::published_name::PublishedName;
-use super::registry_action;
+use super::{registry_action, service_settings};
 
 const NOCLOBBER_DISPLAYNAME: u32 = 0x8;
 const NOCLOBBER_STARTTYPE: u32 = 0x10;
@@ -33,6 +33,9 @@ const NOCLOBBER_BOOTFLAGS: u32 = 0x4_0000;
 /// SERVICE_KERNEL_DRIVER, _FILE_SYSTEM_DRIVER, _ADAPTER, _RECOGNIZER_DRIVER.
 const DRIVER_TYPES: u32 = 0xF;
 const BOOT_START: u32 = 0;
+const IMAGE_PATH: &str = "ImagePath";
+/// Windows 8; a Windows 7 has not one service with owners.
+const FIRST_WITH_OWNERS: Version = Version::new(6, 2, 0, 0);
 
 /// What the services of a package are written with.
 pub(super) struct ServiceWriter<'a> {
@@ -51,7 +54,7 @@ impl ServiceWriter<'_> {
         let mut exceptions = Vec::new();
         let now = registry.now();
         for set in registry.control_sets()? {
-            let mut editor = Editor { hive: registry.require(HiveName::System)?, now };
+            let mut editor = Editor::new(registry.require(HiveName::System)?, now);
             let control_set = editor.key(editor.hive.root(), &Registry::control_set_key(set))?;
             // A service that several configurations add is one service.
             let mut written: BTreeSet<Vec<u16>> = BTreeSet::new();
@@ -81,16 +84,15 @@ impl ServiceWriter<'_> {
         let mut exceptions = Vec::new();
         let services = editor.key(control_set, "Services")?;
         let existing = editor.find(services, &service.name)?;
-        let published = self.published.to_string();
         if let (Some(key), true) = (existing, service.external) {
-            editor.prepend(key, "Owners", &published)?;
+            self.own(editor, key)?;
             return Ok(exceptions);
         }
         let key = editor.key(services, &service.name)?;
-        let owned = editor
-            .value(key, "Owners")?
-            .and_then(|owners| owners.as_multi_sz())
-            .is_some_and(|owners| owners.iter().any(|owner| owner.eq_ignore_ascii_case(&published)));
+        let owned =
+            editor.value(key, OWNERS)?.and_then(|owners| owners.as_multi_sz()).is_some_and(|owners| {
+                owners.iter().any(|owner| owner.eq_ignore_ascii_case(&self.published.to_string()))
+            });
         // A service that others brought keeps what the INF says not to touch.
         let foreign = existing.is_some() && !owned;
         let keeps = |flag: u32| foreign && service.flags & flag != 0;
@@ -155,7 +157,7 @@ impl ServiceWriter<'_> {
             let value = Value::multi_sz("RequiredPrivileges", &service.required_privileges);
             self.set(editor, key, keeps(NOCLOBBER_REQUIREDPRIVILEGES), &value)?;
         }
-        editor.prepend(key, "Owners", &published)?;
+        self.own(editor, key)?;
         registry_action::apply(editor, key, &service.registry)?;
         if let Some(version) = kmdf_version {
             let wdf = editor.key(key, "Parameters\\Wdf")?;
@@ -165,18 +167,21 @@ impl ServiceWriter<'_> {
             let log = editor.key(services, &format!("EventLog\\{}\\{}", event_log.log, event_log.name))?;
             registry_action::apply(editor, log, &event_log.registry)?;
         }
-        let unwritten = [
-            (service.security.is_some(), "Security"),
-            (!service.triggers.is_empty(), "AddTrigger"),
-            (!service.failure_actions.is_empty(), "FailureActions"),
-        ];
-        for (_, what) in unwritten.iter().filter(|(present, _)| *present) {
+        for what in service_settings::write(editor, key, service)? {
             exceptions.push(format!(
-                "service {}: {what} is left to the device installation at first boot",
+                "service {}: {what} left to the device installation at first boot",
                 service.name
             ));
         }
         Ok(exceptions)
+    }
+
+    /// Names the INF as an owner, where Windows knows owners.
+    fn own(&self, editor: &mut Editor<'_>, key: KeyId) -> Result<()> {
+        if self.windows.version < FIRST_WITH_OWNERS {
+            return Ok(());
+        }
+        editor.prepend(key, OWNERS, &self.published.to_string())
     }
 
     fn set(&self, editor: &mut Editor<'_>, key: KeyId, keep: bool, value: &Value) -> Result<()> {
@@ -254,6 +259,73 @@ impl ServiceWriter<'_> {
     }
 }
 
+/// A service that INFs own.
+pub(super) struct OwnedService {
+    pub(super) name: String,
+    pub(super) owners: Vec<String>,
+    pub(super) image_path: String,
+}
+
+/// Every service with owners in a control set.
+pub(super) fn owned(registry: &mut Registry, set: u32) -> Result<Vec<OwnedService>> {
+    let hive = registry.require(HiveName::System)?;
+    let path = format!("{}\\Services", Registry::control_set_key(set));
+    let Some(services) = editor::find(hive, hive.root(), &path)? else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for key in hive.subkeys(services)? {
+        let owners = hive.value(key, &name::units(OWNERS))?.and_then(|value| value.as_multi_sz());
+        if let Some(owners) = owners {
+            let image_path = editor::text(hive, key, IMAGE_PATH)?.unwrap_or_default();
+            found.push(OwnedService { name: hive.name(key)?.to_string(), owners, image_path });
+        }
+    }
+    Ok(found)
+}
+
+/// `ImagePath` of a service; nothing when there is no such service.
+pub(super) fn image_path(registry: &mut Registry, set: u32, service: &str) -> Result<Option<String>> {
+    let hive = registry.require(HiveName::System)?;
+    let path = format!("{}\\Services\\{service}", Registry::control_set_key(set));
+    match editor::find(hive, hive.root(), &path)? {
+        Some(key) => Ok(Some(editor::text(hive, key, IMAGE_PATH)?.unwrap_or_default())),
+        None => Ok(None),
+    }
+}
+
+/// The file of an `ImagePath`; nothing when it is empty or lies outside the Windows directory.
+pub(super) fn program(image_path: &str, windows: &WinPath) -> Option<WinPath> {
+    let text = image_path.trim().trim_start_matches('"');
+    let text = text.split('"').next().unwrap_or_default();
+    // Arguments follow a blank behind the file's extension.
+    let lower = text.to_ascii_lowercase();
+    let end = [".sys", ".exe", ".dll"]
+        .iter()
+        .filter_map(|extension| lower.find(&format!("{extension} ")).map(|at| at + extension.len()))
+        .min()
+        .unwrap_or(text.len());
+    let mut text = text.get(..end)?;
+    let mut rooted = true;
+    for prefix in ["\\SystemRoot\\", "%SystemRoot%\\", "%windir%\\", "\\??\\C:\\Windows\\", "C:\\Windows\\"] {
+        if text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) {
+            text = text.get(prefix.len()..)?;
+            rooted = false;
+            break;
+        }
+    }
+    if text.is_empty() || (rooted && (text.starts_with('\\') || text.contains(':'))) {
+        return None;
+    }
+    Some(windows.join_path(&WinPath::parse(text)?))
+}
+
+/// A `GroupOrderList` value without a tag.
+pub(super) fn without_tag(order: &[u8], tag: u32) -> Vec<u8> {
+    let mut tags = order_tags(order);
+    tags.retain(|other| *other != tag);
+    let count = u32::try_from(tags.len()).unwrap_or(u32::MAX);
+    std::iter::once(count).chain(tags).flat_map(u32::to_le_bytes).collect()
+}
+
 fn kmdf_version<'a>(configuration: &'a Configuration, service: &Service) -> Option<&'a str> {
     let mut versions = configuration.kmdf_versions.iter();
     versions.find(|(name, _)| name.eq_ignore_ascii_case(&service.name)).map(|(_, version)| version.as_str())
@@ -326,6 +398,26 @@ mod tests {
         assert_eq!(order_tags(&[9, 0, 0, 0, 5, 0, 0, 0, 7]), [5]);
         assert_eq!(with_tag(&order([1, 2]), 4), order([1, 2, 4]));
         assert_eq!(with_tag(&[], 1), order([1]));
+        assert_eq!(without_tag(&order([1, 2, 4]), 2), order([1, 4]));
+        assert_eq!(without_tag(&order([1]), 7), order([1]));
+    }
+
+    #[test]
+    fn programs_of_services() {
+        let windows = WinPath::root().join("Windows");
+        let cases = [
+            ("System32\\drivers\\x.sys", Some("Windows\\System32\\drivers\\x.sys")),
+            ("\\SystemRoot\\System32\\x.sys", Some("Windows\\System32\\x.sys")),
+            ("%SystemRoot%\\System32\\svchost.exe -k netsvcs", Some("Windows\\System32\\svchost.exe")),
+            ("\"C:\\Windows\\x y.exe\" -a", Some("Windows\\x y.exe")),
+            ("\\??\\D:\\x.sys", None),
+            ("C:\\Program Files\\x.exe", None),
+            ("%SystemRoot%\\..\\x.sys", None),
+            ("", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(program(text, &windows).map(|path| path.to_string()).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::catalog::{self, FileDigests};
 use crate::io::{FileReader, Pool, ReadAt};
 
 use super::DriverError;
+use super::unpack::{self, Packed};
 
 /// An INF to look at.
 pub(super) struct Candidate {
@@ -155,26 +156,55 @@ pub(super) fn matches(folder: &Path, path: &WinPath) -> Result<Vec<PathBuf>> {
 pub(super) struct SourceFile {
     /// Below the INF's folder, as the INF spells it.
     pub(super) relative: WinPath,
-    pub(super) path: PathBuf,
+    pub(super) place: Place,
 }
 
-/// Finds a file that an INF names.
-pub(super) fn locate(inf: &str, folder: &Path, text: &str) -> Result<SourceFile> {
+/// Where a file of a package is.
+pub(super) enum Place {
+    /// Loose.
+    Loose(PathBuf),
+    /// In a cabinet, or compressed.
+    Packed(Packed),
+}
+
+/// Whether a file really lies below a folder, links followed.
+pub(super) fn is_inside(folder: &Path, path: &Path) -> bool {
+    match (fs::canonicalize(path), fs::canonicalize(folder)) {
+        (Ok(path), Ok(folder)) => path.starts_with(folder),
+        _ => false,
+    }
+}
+
+/// Finds a file that an INF names: loose, else compressed beside its name, else in the cabinet
+/// that the INF names for it.
+pub(super) fn locate(inf: &str, folder: &Path, text: &str, cabinet: Option<&str>) -> Result<SourceFile> {
     let relative = relative_path(inf, text)?;
-    let missing = || DriverError::MissingFile {
+    let first = |path: &WinPath| -> Result<Option<PathBuf>> {
+        let Some(found) = matches(folder, path)?.into_iter().next() else { return Ok(None) };
+        if !is_inside(folder, &found) {
+            return Err(DriverError::Escape { inf: inf.to_owned(), file: text.to_owned() }.into());
+        }
+        Ok(Some(found))
+    };
+    if let Some(path) = first(&relative)? {
+        return Ok(SourceFile { relative, place: Place::Loose(path) });
+    }
+    let compressed = unpack::compressed_name(&relative);
+    if let Some(path) = compressed.as_ref().map(first).transpose()?.flatten() {
+        return Ok(SourceFile { relative, place: Place::Packed(Packed::Single(path)) });
+    }
+    if let Some(cabinet) = cabinet {
+        let name = relative.file_name().map(ToString::to_string).unwrap_or_default();
+        if let Some(path) = first(&relative_path(inf, cabinet)?)? {
+            return Ok(SourceFile { relative, place: Place::Packed(Packed::Member(path, name)) });
+        }
+    }
+    Err(DriverError::MissingFile {
         inf: inf.to_owned(),
         file: relative.to_string(),
         folder: folder.to_owned(),
-    };
-    let path = matches(folder, &relative)?.into_iter().next().ok_or_else(missing)?;
-    let inside = match (fs::canonicalize(&path), fs::canonicalize(folder)) {
-        (Ok(path), Ok(folder)) => path.starts_with(folder),
-        _ => false,
-    };
-    if !inside {
-        return Err(DriverError::Escape { inf: inf.to_owned(), file: text.to_owned() }.into());
     }
-    Ok(SourceFile { relative, path })
+    .into())
 }
 
 /// A file of a package, opened; small ones are in memory, so that they are read once.
@@ -194,24 +224,32 @@ pub(super) fn load(files: &[SourceFile], hash: bool, pool: &Pool) -> Result<Vec<
     let mut budget = MEMORY_LIMIT;
     let mut planned = Vec::with_capacity(files.len());
     for file in files {
-        let length = fs::metadata(&file.path).map_err(|error| Error::io(file.path.display(), &error))?.len();
-        let in_memory = length <= budget;
-        if in_memory {
-            budget -= length;
-        }
+        let in_memory = match &file.place {
+            Place::Loose(path) => {
+                let length = fs::metadata(path).map_err(|error| Error::io(path.display(), &error))?.len();
+                let in_memory = length <= budget;
+                if in_memory {
+                    budget -= length;
+                }
+                in_memory
+            }
+            Place::Packed(_) => true,
+        };
         planned.push((file, in_memory));
     }
     pool.run(|| planned.par_iter().map(|(file, in_memory)| load_one(file, *in_memory, hash)).collect())
 }
 
 fn load_one(file: &SourceFile, in_memory: bool, hash: bool) -> Result<PackageFile> {
-    let data: Arc<dyn ReadAt> = if in_memory {
-        Arc::new(fs::read(&file.path).map_err(|error| Error::io(file.path.display(), &error))?)
-    } else {
-        Arc::new(FileReader::open(&file.path)?)
+    let data: Arc<dyn ReadAt> = match &file.place {
+        Place::Packed(packed) => Arc::new(packed.read()?),
+        Place::Loose(path) if in_memory => {
+            Arc::new(fs::read(path).map_err(|error| Error::io(path.display(), &error))?)
+        }
+        Place::Loose(path) => Arc::new(FileReader::open(path)?),
     };
     let digests = if hash {
-        Some(catalog::digest_file(&*data).context(|| format!("while hashing {}", file.path.display()))?)
+        Some(catalog::digest_file(&*data).context(|| format!("while hashing {}", file.relative))?)
     } else {
         None
     };
@@ -264,16 +302,27 @@ mod tests {
         fs::write(folder.join("X.cat"), "3").unwrap();
         fs::write(outer.path().join("secret"), "4").unwrap();
         std::os::unix::fs::symlink("../secret", folder.join("evil.sys")).unwrap();
-        let found = locate("i.inf", &folder, "amd64\\driver.sys").unwrap();
-        assert_eq!(found.path, folder.join("AMD64/Driver.SYS"));
+        let found = locate("i.inf", &folder, "amd64\\driver.sys", None).unwrap();
+        assert!(matches!(found.place, Place::Loose(path) if path == folder.join("AMD64/Driver.SYS")));
         let both = matches(&folder, &WinPath::parse("X.cat").unwrap()).unwrap();
         assert_eq!(both, [folder.join("X.cat"), folder.join("x.cat")]);
-        let evil = locate("i.inf", &folder, "evil.sys").err().unwrap();
+        let evil = locate("i.inf", &folder, "evil.sys", None).err().unwrap();
         assert_eq!(
             evil.message(),
             "i.inf names the file \"evil.sys\", which leads out of the package's folder"
         );
-        let missing = locate("i.inf", &folder, "none.sys").err().unwrap();
+        let missing = locate("i.inf", &folder, "none.sys", Some("..\\none.cab")).err().unwrap();
+        assert_eq!(missing.code(), crate::base::Code::INVALID_DATA, "its cabinet leads out");
+        let missing = locate("i.inf", &folder, "none.sys", Some("none.cab")).err().unwrap();
         assert_eq!(missing.code(), crate::base::Code::FILE_NOT_FOUND);
+        fs::write(folder.join("NONE.CAB"), "5").unwrap();
+        let member = locate("i.inf", &folder, "amd64\\none.sys", Some("none.cab")).unwrap();
+        assert!(matches!(member.place, Place::Packed(Packed::Member(path, name))
+            if path == folder.join("NONE.CAB") && name == "none.sys"));
+        fs::write(folder.join("none.SY_"), "6").unwrap();
+        let single = locate("i.inf", &folder, "none.sys", Some("none.cab")).unwrap();
+        assert!(
+            matches!(single.place, Place::Packed(Packed::Single(path)) if path == folder.join("none.SY_"))
+        );
     }
 }

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
-use crate::base::{Error, ErrorClass, NodeId, NodeKind, Result, StreamKind, WinName, WinPath, name};
+use crate::base::{Error, ErrorClass, NodeId, NodeKind, Result, StreamKind, Version, WinName, WinPath, name};
 use crate::io::ReadAt;
+use crate::pe;
 use crate::volume::{self, NewData, Overlay, Volume};
 
 use super::published_name::PublishedName;
@@ -54,8 +55,36 @@ impl<'a> Store<'a> {
         self.windows.join("INF")
     }
 
-    fn catalog_folder(&self) -> WinPath {
+    pub(super) fn catalog_folder(&self) -> WinPath {
         self.windows.join("System32").join("CatRoot").join(CATALOG_FOLDER)
+    }
+
+    /// The tree.
+    pub(super) fn overlay(&self) -> &'a Overlay {
+        self.overlay
+    }
+
+    /// Size of a file; nothing when there is none.
+    pub(super) fn length(&self, path: &WinPath) -> Result<Option<u64>> {
+        let Some(node) = self.resolve(path)? else { return Ok(None) };
+        Ok(self.overlay.node(node)?.data().map(|data| data.length))
+    }
+
+    /// The version a file says it has; nothing for what is no program.
+    pub(super) fn file_version(&self, node: NodeId) -> Result<Option<Version>> {
+        if self.overlay.node(node)?.data().is_none() {
+            return Ok(None);
+        }
+        pe::file_version(&*self.overlay.open(node, StreamKind::Data, &[])?)
+    }
+
+    /// Whether two files hold the same bytes.
+    pub(super) fn has_same_data(&self, left: NodeId, right: NodeId) -> Result<bool> {
+        if self.overlay.node(right)?.kind() != NodeKind::File {
+            return Ok(false);
+        }
+        let right = self.overlay.open(right, StreamKind::Data, &[])?;
+        self.has_data(left, &*right)
     }
 
     /// Node of a path.
@@ -140,6 +169,36 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Removes the folder of a package.
+    pub(super) fn remove_package(&self, store_name: &str) -> Result<()> {
+        let Some(repository) = self.resolve(&self.repository())? else { return Ok(()) };
+        match self.overlay.lookup(repository, &name::units(store_name))? {
+            Some(entry) => self.overlay.remove_tree(repository, entry.name.units()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a published INF away, with its cache and its catalog.
+    pub(super) fn withdraw(&self, published: PublishedName) -> Result<()> {
+        let infs = [published.to_string(), published.precompiled()];
+        let places = infs.iter().map(|file| (self.inf_folder(), file.clone()));
+        for (folder, file) in places.chain([(self.catalog_folder(), published.catalog())]) {
+            let Some(folder) = self.resolve(&folder)? else { continue };
+            if let Some(entry) = self.overlay.lookup(folder, &name::units(&file))? {
+                self.overlay.remove(folder, entry.name.units())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `Windows\INF` has a file of the name, which may be anything.
+    pub(super) fn has_inf(&self, file: &str) -> Result<bool> {
+        match self.resolve(&self.inf_folder())? {
+            Some(folder) => Ok(self.overlay.lookup(folder, &name::units(file))?.is_some()),
+            None => Ok(false),
+        }
+    }
+
     /// Whether `Windows\INF` has a file of the name.
     pub(super) fn is_published(&self, published: PublishedName) -> Result<bool> {
         Ok(self.resolve(&self.inf_folder().join(published.to_string().as_str()))?.is_some())
@@ -148,7 +207,7 @@ impl<'a> Store<'a> {
     /// The INF in a package's folder: by the vendor's name, which the store name begins with.
     pub(super) fn package_inf(&self, store_name: &str) -> Result<Option<(WinPath, Vec<u8>)>> {
         let folder = self.package(store_name);
-        let path = folder.join(super::store_name::original_file_name(store_name));
+        let path = folder.join(super::legacy_store::inf_of(store_name));
         if let Some(bytes) = self.read(&path)? {
             // The name in its own case.
             let own: Option<WinName> = match self.resolve(&folder)? {

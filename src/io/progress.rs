@@ -28,6 +28,10 @@ pub enum Task {
     SearchDrivers,
     /// Driver packages are added.
     AddDrivers,
+    /// Driver packages are removed.
+    RemoveDrivers,
+    /// Driver packages are copied out of an image.
+    ExportDrivers,
 }
 
 /// One thing that happened.
@@ -77,6 +81,28 @@ pub enum Event {
         /// The INF as it was named or found.
         path: String,
         /// Why it was not installed; nothing on success.
+        error: Option<String>,
+    },
+    /// One package was removed.
+    DriverRemoved {
+        /// Counted from 1.
+        position: usize,
+        /// Out of so many.
+        count: usize,
+        /// As it was named.
+        name: String,
+        /// Why it was not removed; nothing on success.
+        error: Option<String>,
+    },
+    /// One package was exported.
+    DriverExported {
+        /// Counted from 1.
+        position: usize,
+        /// Out of so many.
+        count: usize,
+        /// Its published name.
+        name: String,
+        /// Why it was not exported; nothing on success.
         error: Option<String>,
     },
 }

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Layout, Page, Report, error_json};
 use crate::base::{Arch, Error, FileTime};
-use crate::drivers::{AddOutcome, AddReport, AddedPackage, DriverInfo, DriverModel, DriverPackage};
+use crate::drivers::{
+    AddOutcome, AddReport, AddedPackage, DriverInfo, DriverModel, DriverPackage, ExportOutcome, ExportReport,
+    RemoveOutcome, RemoveReport, RemovedDriver,
+};
 
 /// What a package without a date carries.
 const NO_DATE: FileTime = FileTime(0);
@@ -302,6 +305,7 @@ pub fn added(package: &AddedPackage) -> String {
         AddOutcome::Installed {
             published_name,
             already_present,
+            repaired,
             boot_critical,
             signed,
             signer,
@@ -312,6 +316,7 @@ pub fn added(package: &AddedPackage) -> String {
             if *already_present {
                 facts.push("was already there".to_owned());
             }
+            facts.extend(repaired.iter().map(|what| format!("repaired: {what}")));
             if *boot_critical {
                 facts.push("boot critical".to_owned());
             }
@@ -350,6 +355,142 @@ fn added_json(package: &AddedPackage) -> Value {
         }
     }
     value
+}
+
+impl Report for RemoveReport {
+    fn json(&self) -> Value {
+        let mut value = super::json::to_value(self);
+        let failed = self.drivers.iter().enumerate().filter_map(|(position, driver)| match &driver.outcome {
+            RemoveOutcome::Failed { error } => Some((position, error)),
+            _ => None,
+        });
+        for (position, error) in failed {
+            if let Some(driver) = value.pointer_mut(&format!("/drivers/{position}/error")) {
+                *driver = error_json(error);
+            }
+        }
+        value
+    }
+
+    /// The lines about each package were printed while it was removed.
+    fn dism(&self, page: &mut Page) {
+        for driver in &self.drivers {
+            if let RemoveOutcome::Removed { boot_critical: true, .. } = driver.outcome {
+                page.line(format_args!("Note: {}", BOOT_CRITICAL.replace("{}", &driver.name)));
+            }
+            if matches!(driver.outcome, RemoveOutcome::Kept) {
+                page.line(format_args!("Note: {}: {KEPT}", driver.name));
+            }
+        }
+        for note in removal_notes(self) {
+            page.line(format_args!("Note: {note}"));
+        }
+    }
+
+    fn native(&self, page: &mut Page) {
+        for driver in &self.drivers {
+            page.line(removed(driver));
+        }
+        for driver in &self.drivers {
+            if let RemoveOutcome::Removed { boot_critical: true, .. } = driver.outcome {
+                page.line(format_args!("warning: {}", BOOT_CRITICAL.replace("{}", &driver.name)));
+            }
+        }
+        for note in removal_notes(self) {
+            page.line(format_args!("note: {note}"));
+        }
+    }
+
+    fn exceptions(&self) -> Vec<String> {
+        removal_notes(self)
+    }
+
+    fn error(&self) -> Option<&Error> {
+        Self::error(self)
+    }
+}
+
+const BOOT_CRITICAL: &str =
+    "{} was needed to boot: without another driver for its devices the image may not start";
+const KEPT: &str = "not removed, because another could not be and all or none were asked for";
+
+fn removed(driver: &RemovedDriver) -> String {
+    let name = &driver.name;
+    match &driver.outcome {
+        RemoveOutcome::Removed { original_file_name, services, files, .. } => {
+            let mut facts = vec![original_file_name.clone()];
+            if !services.is_empty() {
+                facts.push(format!("services {}", services.join(", ")));
+            }
+            if !files.is_empty() {
+                facts.push(format!("files {}", files.join(", ")));
+            }
+            format!("{name}: removed ({})", facts.join("; "))
+        }
+        RemoveOutcome::Kept => format!("{name}: {KEPT}"),
+        RemoveOutcome::Failed { error } => format!("{name}: failed: {error}"),
+    }
+}
+
+fn removal_notes(report: &RemoveReport) -> Vec<String> {
+    let mut notes = Vec::new();
+    for driver in &report.drivers {
+        if let RemoveOutcome::Removed { exceptions, .. } = &driver.outcome {
+            notes.extend(exceptions.iter().map(|exception| format!("{}: {exception}", driver.name)));
+        }
+    }
+    notes.extend(report.exceptions.iter().cloned());
+    notes
+}
+
+impl Report for ExportReport {
+    fn json(&self) -> Value {
+        let drivers: Vec<Value> = self
+            .drivers
+            .iter()
+            .map(|driver| {
+                let mut value = super::json::to_value(driver);
+                if let (ExportOutcome::Failed { error }, Some(object)) =
+                    (&driver.outcome, value.as_object_mut())
+                {
+                    object.insert("error".to_owned(), error_json(error));
+                }
+                value
+            })
+            .collect();
+        json!({ "destination": self.destination.to_string_lossy(), "drivers": drivers })
+    }
+
+    /// The lines about each package were printed while it was copied.
+    fn dism(&self, page: &mut Page) {
+        if self.drivers.is_empty() {
+            page.line("Note: the image has no third-party driver packages.");
+        }
+    }
+
+    fn native(&self, page: &mut Page) {
+        if self.drivers.is_empty() {
+            page.line("no driver packages but those that came with Windows");
+        }
+        for driver in &self.drivers {
+            match &driver.outcome {
+                ExportOutcome::Exported { folder, files, bytes } => page.line(format_args!(
+                    "{}: {} ({}, {} bytes)",
+                    driver.name,
+                    folder.display(),
+                    page.counted(*files as u64, "file"),
+                    page.number(*bytes),
+                )),
+                ExportOutcome::Failed { error } => {
+                    page.line(format_args!("{}: failed: {error}", driver.name))
+                }
+            }
+        }
+    }
+
+    fn error(&self) -> Option<&Error> {
+        Self::error(self)
+    }
 }
 
 fn yes_no(flag: bool) -> &'static str {

@@ -6,6 +6,7 @@
 
 mod catalogs;
 mod changes;
+mod driver_store;
 mod drivers;
 mod failure;
 mod hives;
@@ -22,6 +23,7 @@ mod screen;
 
 pub use catalogs::{CatalogFacts, CatalogList, CatalogVerdict, MemberVerdict};
 pub use changes::{ChangeList, Detail};
+pub use driver_store::{DriverDiff, FoundDrivers, StoreCheck};
 pub use drivers::{DriverDetails, DriverList, added};
 pub use failure::{dism_error, error_json, native_error};
 pub use hives::{AccessEntry, HiveRecovery, HiveRepair, HiveWritten, KeyAccess, RegistryComparison};

@@ -178,6 +178,8 @@ impl Meter {
             (Task::Mount, _) => Some("Mounting image"),
             (Task::Unmount, _) => Some("Unmounting image"),
             (Task::AddDrivers, Language::Native) => Some("Adding drivers"),
+            (Task::RemoveDrivers, Language::Native) => Some("Removing drivers"),
+            (Task::ExportDrivers, Language::Native) => Some("Exporting drivers"),
             _ => None,
         }
     }
@@ -199,6 +201,31 @@ impl Meter {
                 "Installing {position} of {count} - {path}: Error - An error occurred. \
                  The driver package could not be installed.\n{error}"
             )),
+            Event::DriverRemoved { position, count, name, error } => {
+                if *position == 1 {
+                    self.say(&format!("Found {count} driver package(s) to remove."));
+                }
+                self.say(&match error {
+                    None => format!(
+                        "Removing {position} of {count} - {name}: The driver package was successfully removed."
+                    ),
+                    Some(error) => format!(
+                        "Removing {position} of {count} - {name}: Error - An error occurred. \
+                         The driver package could not be removed.\n{error}"
+                    ),
+                });
+            }
+            Event::DriverExported { position, count, name, error } => self.say(&match error {
+                None => {
+                    format!(
+                        "Exporting {position} of {count} - {name}: The driver package successfully exported."
+                    )
+                }
+                Some(error) => format!(
+                    "Exporting {position} of {count} - {name}: Error - An error occurred. \
+                     The driver package could not be exported.\n{error}"
+                ),
+            }),
             _ => {}
         }
     }

@@ -344,6 +344,7 @@ fn what_became_of_each_package() {
         published_name: "oem3.inf".into(),
         store_name: "viostor.inf_amd64_520417bbc533faba".into(),
         already_present: false,
+        repaired: Vec::new(),
         boot_critical: true,
         reflected: true,
         hive: "DRIVERS".into(),

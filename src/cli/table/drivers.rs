@@ -2,7 +2,7 @@
 //! Driver packages.
 
 use super::super::commands::{self, Action};
-use super::{Argument, Command, Kind, Native, Occurs, ROOT, Scope, flag, servicing};
+use super::{Argument, Command, Kind, Native, Occurs, ROOT, Scope, flag, option, own};
 
 pub(super) static COMMANDS: &[Command] = &[
     Command {
@@ -67,12 +67,112 @@ pub(super) static COMMANDS: &[Command] = &[
                 "Adds nothing if one package cannot be added; else the good ones are kept.",
             ),
             ROOT,
+            option(
+                "only_hwids",
+                &["OnlyHwids", "Only-Hwids"],
+                "only-hwids",
+                (Kind::Path, "FILE"),
+                "Adds only packages for devices of this list: the output of lspci -nn or lsusb, modalias lines, or a \
+                 text with Windows' hardware ids.",
+            ),
         ],
         summary: "Adds driver packages to an image.",
         dism_example: "/Image:install.wim /Index:1 /Add-Driver /Driver:/srv/drv /Recurse",
         native_example: "--image install.wim:1 driver add /srv/drv --recurse",
         action: Action::Change(commands::driver::add),
     },
-    servicing(&["Export-Driver"]),
-    servicing(&["Remove-Driver"]),
+    Command {
+        dism: &["Remove-Driver"],
+        native: "driver remove",
+        scope: Scope::Servicing,
+        shorthand: None,
+        combines: false,
+        arguments: &[
+            Argument {
+                id: "driver",
+                dism: &["Driver"],
+                native: Native::Position,
+                value_name: "NAME",
+                kind: Kind::Text,
+                occurs: Occurs::Repeated,
+                help: "A published name such as oem1.inf; those of Windows' own packages are refused.",
+            },
+            flag(
+                "all_or_nothing",
+                &["AllOrNothing", "All-Or-Nothing"],
+                "all-or-nothing",
+                "Removes nothing if one package cannot be removed; else the others go.",
+            ),
+        ],
+        summary: "Removes driver packages with all their traces.",
+        dism_example: "/Image:install.wim /Index:1 /Remove-Driver /Driver:oem0.inf",
+        native_example: "--image install.wim:1 driver remove oem0.inf",
+        action: Action::Change(commands::driver::remove),
+    },
+    Command {
+        dism: &["Export-Driver"],
+        native: "driver export",
+        scope: Scope::Servicing,
+        shorthand: None,
+        combines: false,
+        arguments: &[
+            Argument {
+                id: "destination",
+                dism: &["Destination"],
+                native: Native::Position,
+                value_name: "FOLDER",
+                kind: Kind::Path,
+                occurs: Occurs::Required,
+                help: "The folder that gets a folder for each package; our own command makes it.",
+            },
+            option("driver", &["Driver"], "driver", (Kind::Text, "NAME"), "Exports this package only."),
+        ],
+        summary: "Copies the third-party driver packages of an image to a folder.",
+        dism_example: "/Image:install.wim /Index:1 /Export-Driver /Destination:/srv/drv",
+        native_example: "--image install.wim:1 driver export /srv/drv",
+        action: Action::Read(commands::driver::export),
+    },
+    own(
+        "driver check",
+        Scope::Servicing,
+        &[flag("all", &[], "all", "Checks the packages that came with Windows too.")],
+        "Checks that the driver store is whole: records, files, signatures, ids and services.",
+        "--image install.wim:1 driver check",
+        Action::Read(commands::driver::check),
+    ),
+    own(
+        "driver find",
+        Scope::Servicing,
+        &[Argument {
+            id: "id",
+            dism: &[],
+            native: Native::Position,
+            value_name: "HARDWARE-ID",
+            kind: Kind::Text,
+            occurs: Occurs::Repeated,
+            help: "An identifier as Windows writes it, such as PCI\\VEN_8086&DEV_15B8.",
+        }],
+        "Tells which driver package Windows would pick for a device.",
+        "--image install.wim:1 driver find PCI\\VEN_8086&DEV_15B8",
+        Action::Read(commands::driver::find),
+    ),
+    own(
+        "driver diff",
+        Scope::Servicing,
+        &[
+            Argument {
+                id: "other",
+                dism: &[],
+                native: Native::Position,
+                value_name: "FILE:INDEX",
+                kind: Kind::Path,
+                occurs: Occurs::Required,
+                help: "The image to compare with.",
+            },
+            flag("all", &[], "all", "Compares the packages that came with Windows too."),
+        ],
+        "Compares the driver packages of two images.",
+        "--image install.wim:1 driver diff other.wim:1",
+        Action::Read(commands::driver::diff),
+    ),
 ];

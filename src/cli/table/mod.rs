@@ -377,11 +377,6 @@ const fn planned_short(
     Command { shorthand: Some(shorthand), ..planned(dism, native, Scope::Servicing, arguments, summary) }
 }
 
-/// A command that is known by name only.
-const fn servicing(dism: &'static [&'static str]) -> Command {
-    planned(dism, "", Scope::Servicing, &[], "Not built yet.")
-}
-
 /// Options of the commands that are known by name only; each moves into its command's row when
 /// that is built.
 static PLANNED_OPTIONS: &[&str] = &[
@@ -394,7 +389,6 @@ static PLANNED_OPTIONS: &[&str] = &[
     "ConfigFile",
     "ConfirmTrustedFile",
     "Description",
-    "Destination",
     "Discard",
     "EA",
     "MountDir",
