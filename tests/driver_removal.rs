@@ -100,7 +100,7 @@ fn changes(session: &mut Session) -> Vec<RegistryChange> {
 fn only_the_map_is_left(changes: &[RegistryChange]) {
     for change in changes {
         let map = matches!(change, RegistryChange::ValueSet { key, name, data, .. }
-            if key == "HKLM\\SYSTEM\\DriverDatabase" && name.to_string() == "OemInfMap"
+            if key.to_string() == "HKLM\\SYSTEM\\DriverDatabase" && name.to_string() == "OemInfMap"
                 && data.iter().all(|byte| *byte == 0));
         assert!(map, "{change:?}");
     }
