@@ -196,7 +196,7 @@ fn spelled(argument: &Argument) -> String {
     // `FILE[:INDEX]` is our own notation; DISM's language has an option for the index.
     let value = argument.value_name.split('[').next().unwrap_or_default();
     match argument.kind {
-        Kind::Flag => format!("/{}", argument.dism_name()),
+        Kind::Flag | Kind::Switch => format!("/{}", argument.dism_name()),
         _ => format!("/{}:<{value}>", argument.dism_name()),
     }
 }

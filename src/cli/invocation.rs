@@ -128,7 +128,7 @@ pub(crate) fn missing(arguments: &'static [Argument], values: &Values) -> Option
 /// When the value is not of the kind.
 pub(crate) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
     let fits = match kind {
-        Kind::Flag | Kind::Text | Kind::Path => true,
+        Kind::Flag | Kind::Switch | Kind::Text | Kind::Path => true,
         Kind::Number => value.parse::<u64>().is_ok(),
         Kind::Size => size(value).is_some(),
         Kind::Progress => progress_wish(value).is_some(),
@@ -146,6 +146,6 @@ pub(crate) fn check_kind(kind: Kind, value: &str) -> Result<(), String> {
         Kind::Progress => "auto, bar, lines, none, json, or json=FD with an open file descriptor".to_owned(),
         Kind::Index => "the number of an image, counted from 1, or `all`".to_owned(),
         Kind::Choice(words) => format!("one of: {}", words.join(", ")),
-        Kind::Flag | Kind::Text | Kind::Path => "a value".to_owned(),
+        Kind::Flag | Kind::Switch | Kind::Text | Kind::Path => "a value".to_owned(),
     })
 }

@@ -168,7 +168,7 @@ fn clap_argument(argument: &'static Argument) -> Arg {
         Native::Position => {}
         Native::Rest => arg = arg.trailing_var_arg(true).allow_hyphen_values(true),
     }
-    if argument.kind == Kind::Flag {
+    if argument.kind.stands_alone() {
         return arg.action(ArgAction::SetTrue);
     }
     arg = arg.value_name(argument.value_name).required(argument.is_required());
@@ -244,7 +244,7 @@ fn step(matches: &ArgMatches, globals: &mut Values) -> Result<Step> {
     for argument in GLOBALS.iter().filter(|argument| command.argument(argument.id).is_none()) {
         let mut own = Values::default();
         read(argument, matches, &mut own)?;
-        let single = argument.kind != Kind::Flag && !argument.repeats();
+        let single = !argument.kind.stands_alone() && !argument.repeats();
         if single && own.has(argument.id) && globals.has(argument.id) {
             return Err(Error::new(
                 ErrorClass::Usage,
@@ -263,7 +263,7 @@ fn step(matches: &ArgMatches, globals: &mut Values) -> Result<Step> {
 }
 
 fn read(argument: &'static Argument, matches: &ArgMatches, values: &mut Values) -> Result<()> {
-    if argument.kind == Kind::Flag {
+    if argument.kind.stands_alone() {
         if matches.get_flag(argument.id) {
             values.set(argument.id);
         }

@@ -76,14 +76,14 @@ fn cell(text: &str) -> String {
 fn dism(argument: &Argument) -> String {
     let Some(name) = argument.dism.first() else { return " ".to_owned() };
     match argument.kind {
-        Kind::Flag => format!("/{name}"),
+        Kind::Flag | Kind::Switch => format!("/{name}"),
         _ => cell(&format!("/{name}:<{}>", argument.value_name)),
     }
 }
 
 fn native(argument: &Argument) -> String {
     match (argument.native, argument.kind) {
-        (Native::Option(word), Kind::Flag) => format!("--{word}"),
+        (Native::Option(word), Kind::Flag | Kind::Switch) => format!("--{word}"),
         (Native::Option(word), _) => cell(&format!("--{word} <{}>", argument.value_name)),
         (Native::Position | Native::Rest, _) => cell(&format!("<{}>", argument.value_name)),
     }
@@ -92,7 +92,7 @@ fn native(argument: &Argument) -> String {
 /// DISM's words: commands and options, those that take a value with a colon.
 fn dism_words() -> Vec<String> {
     let option = |argument: &Argument| {
-        let colon = if argument.kind == Kind::Flag { "" } else { ":" };
+        let colon = if argument.kind.stands_alone() { "" } else { ":" };
         argument.dism.first().map(|name| format!("/{name}{colon}"))
     };
     let mut words: Vec<String> = table::commands()

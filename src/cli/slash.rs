@@ -271,11 +271,15 @@ fn store(
         return Err(CommandLineError::Duplicate { name }.into());
     }
     let value = match (argument.kind, value) {
-        (Kind::Flag, None) => {
+        (Kind::Flag | Kind::Switch, None) => {
             values.set(argument.id);
             return Ok(());
         }
-        (Kind::Flag, Some(_)) => return Err(CommandLineError::NeedlessValue { name }.into()),
+        (Kind::Switch, Some(value)) if value.eq_ignore_ascii_case("on") => {
+            values.set(argument.id);
+            return Ok(());
+        }
+        (Kind::Flag | Kind::Switch, Some(_)) => return Err(CommandLineError::NeedlessValue { name }.into()),
         (_, Some(value)) if !value.is_empty() => value,
         _ => return Err(missing_value(name, next)),
     };

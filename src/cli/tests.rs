@@ -130,6 +130,9 @@ fn assert_nothing_lost(line: &str, invocation: &Invocation) {
         // The value form of a command fills its principal argument; aliases give one name.
         let shorthand = row.and_then(|row| row.argument(row.shorthand?));
         let own = invocation.steps.iter().find_map(|step| table::argument(step.command.arguments, name));
+        // `on` says of a switch what it says by itself.
+        let switch = own.is_some_and(|argument| argument.kind == table::Kind::Switch);
+        let value = if switch && value == "on" { Value::Bool(true) } else { value };
         let wanted = shorthand.or(own).map_or(name, |argument| argument.dism_name()).to_ascii_lowercase();
         let position = left.iter().position(|entry| *entry == (wanted.clone(), value.clone()));
         left.remove(position.unwrap_or_else(|| panic!("{line}: {name} is lost in {left:?}")));

@@ -73,7 +73,7 @@ impl<F: Fn(&str) -> Option<OsString>> Variables<F> {
             if !applies {
                 continue;
             }
-            if argument.kind == Kind::Flag {
+            if argument.kind.stands_alone() {
                 if self.flag(argument)? {
                     invocation.globals.set(argument.id);
                 }

@@ -170,6 +170,11 @@ fn wim_boot() -> Error {
         .with_hint("Windows 10 and later do not use them; leave the option out")
 }
 
+fn no_directory() -> Error {
+    Error::new(ErrorClass::Usage, "the directory that gets the image was not named")
+        .with_hint("for example: transom image apply install.wim:1 DIR, or /ApplyDir:DIR")
+}
+
 /// `image apply`.
 pub(crate) fn apply(environment: &Environment, values: &Values) -> Result<Found> {
     not_dry(values)?;
@@ -178,6 +183,9 @@ pub(crate) fn apply(environment: &Environment, values: &Values) -> Result<Found>
         ("compact", "files stored compressed", "leave the option out"),
         ("ea", "the choice of extended attributes", "leave the option out: all that an image has are kept"),
         ("wim_boot", "WIMBoot", "Windows 10 and later do not use it; leave the option out"),
+        ("drive", "an FFU file", "apply a WIM to a directory: /ApplyDir"),
+        ("sfu_file", "a split FFU file", "apply a WIM to a directory: /ApplyDir"),
+        ("skip_platform_check", "an FFU file", "apply a WIM to a directory: /ApplyDir"),
         ("confirm_trusted", "the check of a trusted file", "it needs Windows PE; leave the option out"),
     ] {
         if values.has(id) {
@@ -188,7 +196,7 @@ pub(crate) fn apply(environment: &Environment, values: &Values) -> Result<Found>
     let request = ApplyRequest {
         file,
         image,
-        directory: values.path("directory")?.ok_or_else(no_file)?,
+        directory: values.path("directory")?.ok_or_else(no_directory)?,
         fixing: if values.has("no_rp_fix") { LinkFixing::AsTheyAre } else { LinkFixing::Fixed },
         check_integrity: values.has("check"),
     };

@@ -41,6 +41,8 @@ use super::commands::Action;
 pub(crate) enum Kind {
     /// Takes no value.
     Flag,
+    /// Takes no value, or `on`.
+    Switch,
     /// Any text.
     Text,
     /// A path on this machine.
@@ -55,6 +57,13 @@ pub(crate) enum Kind {
     Progress,
     /// One of these words, in any case.
     Choice(&'static [&'static str]),
+}
+
+impl Kind {
+    /// Whether it can stand without a value.
+    pub(crate) const fn stands_alone(self) -> bool {
+        matches!(self, Self::Flag | Self::Switch)
+    }
 }
 
 /// How an argument is written in our own language.
@@ -448,7 +457,7 @@ mod tests {
             }
             for argument in command.arguments.iter().chain(GLOBALS) {
                 assert!(argument.help.ends_with('.'), "{}", argument.id);
-                assert_eq!(argument.kind == Kind::Flag, argument.value_name.is_empty(), "{}", argument.id);
+                assert_eq!(argument.kind.stands_alone(), argument.value_name.is_empty(), "{}", argument.id);
             }
             if let Some(shorthand) = command.shorthand {
                 assert!(command.argument(shorthand).is_some(), "{}", command.native);
