@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use super::invocation::{Invocation, check_kind};
-use super::table::{Argument, GLOBALS, Kind, Native, Scope};
+use super::table::{Argument, GLOBALS, Native, Scope};
 use crate::base::{Error, ErrorClass, Result};
 
 /// Where variables are read from.

@@ -196,8 +196,7 @@ pub(crate) fn argument(arguments: &'static [Argument], dism_name: &str) -> Optio
 
 /// Whether any command, built or not, has an option of this DISM name.
 pub(crate) fn is_known_option(dism_name: &str) -> bool {
-    PLANNED_OPTIONS.iter().any(|name| name.eq_ignore_ascii_case(dism_name))
-        || argument(GLOBALS, dism_name).is_some()
+    argument(GLOBALS, dism_name).is_some()
         || commands().any(|command| argument(command.arguments, dism_name).is_some())
 }
 
@@ -386,36 +385,10 @@ const fn planned_short(
     Command { shorthand: Some(shorthand), ..planned(dism, native, Scope::Servicing, arguments, summary) }
 }
 
-/// Options of the commands that are known by name only; each moves into its command's row when
-/// that is built.
-static PLANNED_OPTIONS: &[&str] = &[
-    "Append",
-    "ApplyDrive",
-    "Bootable",
-    "CaptureDir",
-    "Commit",
-    "Compress",
-    "ConfigFile",
-    "ConfirmTrustedFile",
-    "Description",
-    "Discard",
-    "EA",
-    "MountDir",
-    "NoRpFix",
-    "Optimize",
-    "ReadOnly",
-    "SFUFile",
-    "SkipPlatformCheck",
-    "SupportEa",
-    "SWMFile",
-    "Verify",
-    "WIMBoot",
-];
-
 /// Every DISM name that an option may have, for suggestions.
 pub(crate) fn option_names() -> impl Iterator<Item = &'static str> + Clone {
     let rows = GLOBALS.iter().chain(commands().flat_map(|command| command.arguments));
-    rows.filter_map(|argument| argument.dism.first().copied()).chain(PLANNED_OPTIONS.iter().copied())
+    rows.filter_map(|argument| argument.dism.first().copied())
 }
 
 #[cfg(test)]
