@@ -184,6 +184,18 @@ impl Output<'_> {
         if self.buffer.len() >= FLUSH { self.flush() } else { Ok(()) }
     }
 
+    /// Reads `length` bytes of a source, [`FLUSH`] at most, straight into the buffer.
+    fn append_from(&mut self, source: &dyn ReadAt, offset: u64, length: usize) -> Result<()> {
+        let old = self.buffer.len();
+        self.buffer.resize(old + length, 0);
+        let place = self.buffer.get_mut(old..).unwrap_or_default();
+        if let Err(error) = source.read_exact_at(place, offset) {
+            self.buffer.truncate(old);
+            return Err(error);
+        }
+        if self.buffer.len() >= FLUSH { self.flush() } else { Ok(()) }
+    }
+
     fn flush(&mut self) -> Result<()> {
         if !self.buffer.is_empty() {
             let mut buffer = std::mem::take(&mut self.buffer);
@@ -423,15 +435,21 @@ impl<'a> BlobWriter<'a> {
     /// Appends a resource of another file in its encoded form. The caller knows that both files
     /// encode alike.
     pub(super) fn copy(&mut self, source: &dyn ReadAt, resource: &ResourceHeader) -> Result<ResourceHeader> {
+        let offset = self.copy_range(source, resource.offset, resource.size)?;
+        Ok(ResourceHeader { offset, ..*resource })
+    }
+
+    /// Appends a range of another file as it is; gives where it begins here.
+    pub(super) fn copy_range(&mut self, source: &dyn ReadAt, offset: u64, length: u64) -> Result<u64> {
         let start = self.output.position();
         let mut position = 0;
-        while position < resource.size {
+        while position < length {
             self.setting.cancel.check()?;
-            let count = (FLUSH as u64).min(resource.size - position);
-            self.output.append(&read_vec(source, resource.offset + position, count)?)?;
-            position += count;
+            let count = usize::try_from(length - position).map_or(FLUSH, |rest| rest.min(FLUSH));
+            self.output.append_from(source, offset + position, count)?;
+            position += count as u64;
         }
-        Ok(ResourceHeader { offset: start, ..*resource })
+        Ok(start)
     }
 
     /// Counts data that was appended by [`BlobWriter::copy`].

@@ -552,13 +552,7 @@ pub(super) fn write_blobs(
         .chunk_by(|left, right| left.copyable(compression).is_some() == right.copyable(compression).is_some())
     {
         if run.first().is_some_and(|blob| blob.copyable(compression).is_some()) {
-            for blob in run {
-                let Some(resource) = blob.copyable(compression) else { continue };
-                let resource = writer.copy(&*blob.wim.inner().store.file, &resource)?;
-                writer.copied(blob.location.length);
-                copied += 1;
-                add(blob, resource);
-            }
+            copied += copy_run(writer, run, compression, &mut add)?;
             continue;
         }
         let jobs = run.iter().map(Wanted::job).collect::<Result<Vec<_>>>()?;
@@ -567,6 +561,29 @@ pub(super) fn write_blobs(
         }
     }
     Ok((entries, copied))
+}
+
+/// Copies blobs in their encoded form; those that lie one behind the other in their file in one go.
+fn copy_run(
+    writer: &mut BlobWriter<'_>,
+    run: &[Wanted],
+    compression: Option<Compression>,
+    add: &mut impl FnMut(&Wanted, ResourceHeader),
+) -> Result<u64> {
+    let placed: Vec<(&Wanted, ResourceHeader)> =
+        run.iter().filter_map(|blob| Some((blob, blob.copyable(compression)?))).collect();
+    for neighbours in placed.chunk_by(|(left, before), (right, after)| {
+        Wim::same(&left.wim, &right.wim) && before.offset.checked_add(before.size) == Some(after.offset)
+    }) {
+        let Some((first, begin)) = neighbours.first() else { continue };
+        let length = neighbours.iter().map(|(_, resource)| resource.size).sum();
+        let start = writer.copy_range(&*first.wim.inner().store.file, begin.offset, length)?;
+        for (blob, resource) in neighbours {
+            writer.copied(blob.location.length);
+            add(blob, ResourceHeader { offset: start + (resource.offset - begin.offset), ..*resource });
+        }
+    }
+    Ok(placed.len() as u64)
 }
 
 /// Writes all blobs into solid resources: those of a source that are wanted whole are copied, all
