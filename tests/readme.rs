@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! Runs every command of README.md against a sample image.
 
+mod mount_support;
+
 use std::path::Path;
 use std::process::Command;
 
@@ -80,6 +82,19 @@ fn stage(folder: &Path) -> String {
     format!("{}:{}", programs.display(), std::env::var("PATH").unwrap_or_default())
 }
 
+/// Takes away the mount of a run that ended before it did so itself.
+struct Unmounted<'a>(&'a Path);
+
+impl Drop for Unmounted<'_> {
+    fn drop(&mut self) {
+        if self.0.join("mnt/Windows").exists() {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_transom"));
+            command.args(["unmount", "mnt", "--discard", "--detach"]).current_dir(self.0);
+            let _ = command.env("XDG_STATE_HOME", self.0.join("state")).status();
+        }
+    }
+}
+
 #[test]
 fn every_command_of_the_readme_works() {
     if tool::find("wimlib-imagex").is_none() {
@@ -89,6 +104,8 @@ fn every_command_of_the_readme_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
     let path = stage(folder.path());
+    let _unmounted = Unmounted(folder.path());
+    let no_mounts = mount_support::obstacle();
     let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
     let shown = commands(&readme);
     assert!(shown.len() > 10, "only {} commands found", shown.len());
@@ -99,6 +116,10 @@ fn every_command_of_the_readme_works() {
             let word = shown.command.split(' ').nth(1).unwrap();
             let help = std::fs::read_to_string(root.join("x")).unwrap();
             assert!(help.contains(&format!("\n./x {word} ")), "README.md:{}", shown.line);
+            continue;
+        }
+        if let (Some(why), true) = (&no_mounts, shown.command.contains("mnt")) {
+            eprintln!("notice: {why}: {} is passed over", shown.command);
             continue;
         }
         let output = Command::new("sh")
