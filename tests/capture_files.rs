@@ -5,9 +5,6 @@
 mod wim_support;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,7 +17,8 @@ use transom::imaging::{self, CaptureList, CaptureReport, CaptureRequest, Capture
 use transom::io::{Cancel, FixedClock, NoProgress, Pool, ReadAt, read_vec};
 use transom::volume::memory::MemoryVolume;
 use transom::volume::{Volume, read_file};
-use transom::wim::{CommitFile, Image, ImageInfo, ImageText, LinkTargets, Wim};
+use transom::wim::{Image, ImageInfo, ImageText, LinkTargets, Wim};
+use wim_support::faulty::Faulty;
 use wim_support::{assert_listed_alike, index, our_listing, wimlib};
 
 const TIME: FileTime = FileTime(133_500_000_000_000_000);
@@ -430,46 +428,6 @@ fn room_is_looked_for_first() {
     let error = capture(&volume, &again, 2).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Space, "{error}");
     assert!(std::fs::read(&path).unwrap() == before);
-}
-
-/// Fails at its operation, half of the write done; then nothing works any more if it is a crash.
-struct Faulty {
-    file: File,
-    at: usize,
-    crash: bool,
-    count: Arc<AtomicUsize>,
-}
-
-impl Faulty {
-    fn strike(&self) -> io::Result<()> {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        if number == self.at || (self.crash && number > self.at) {
-            return Err(io::Error::from_raw_os_error(28));
-        }
-        Ok(())
-    }
-}
-
-impl CommitFile for Faulty {
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Err(error) = self.strike() {
-            if self.count.load(Ordering::Relaxed) == self.at + 1 {
-                FileExt::write_all_at(&self.file, &bytes[..bytes.len() / 2], offset)?;
-            }
-            return Err(error);
-        }
-        FileExt::write_all_at(&self.file, bytes, offset)
-    }
-
-    fn set_len(&mut self, length: u64) -> io::Result<()> {
-        self.strike()?;
-        self.file.set_len(length)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.strike()?;
-        self.file.sync_data()
-    }
 }
 
 #[test]

@@ -5,8 +5,6 @@
 mod wim_support;
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,6 +16,7 @@ use transom::wim::{
     Transaction, Wim, rebuild, rebuild_through, split,
 };
 use wim_support::edits::copy;
+use wim_support::faulty::Faulty;
 use wim_support::{assert_listed_alike, assert_same_listing, corpus, index, our_listing, peer, wimlib};
 
 const TIME: FileTime = FileTime(133_500_000_000_000_000);
@@ -281,46 +280,6 @@ fn damaged_data_is_not_passed_on_when_it_is_read() {
     let error = export(&root.join("wimlib-tests/corrupted_file_1.wim"), &target, Storage::MAXIMUM, 2);
     assert_eq!(error.unwrap_err().class(), ErrorClass::Corrupt);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-}
-
-/// Fails at its operation, half of the write done; then nothing works any more if it is a crash.
-struct Faulty {
-    file: File,
-    at: usize,
-    crash: bool,
-    count: Arc<AtomicUsize>,
-}
-
-impl Faulty {
-    fn strike(&self) -> io::Result<()> {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
-        if number == self.at || (self.crash && number > self.at) {
-            return Err(io::Error::from_raw_os_error(28));
-        }
-        Ok(())
-    }
-}
-
-impl CommitFile for Faulty {
-    fn write_all_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Err(error) = self.strike() {
-            if self.count.load(Ordering::Relaxed) == self.at + 1 {
-                FileExt::write_all_at(&self.file, &bytes[..bytes.len() / 2], offset)?;
-            }
-            return Err(error);
-        }
-        FileExt::write_all_at(&self.file, bytes, offset)
-    }
-
-    fn set_len(&mut self, length: u64) -> io::Result<()> {
-        self.strike()?;
-        self.file.set_len(length)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.strike()?;
-        self.file.sync_data()
-    }
 }
 
 type Verb = fn(&Path, &Path, &mut dyn FnMut(File) -> Box<dyn CommitFile>) -> Result<()>;

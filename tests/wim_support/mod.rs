@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod edits;
+pub(crate) mod faulty;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
