@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     }
     println!("making (or taking) the sample image of {} files ...", options.files);
     let sample = Sample::of(&Spec { files: options.files, ..Spec::default() })?;
-    let folder = target_folder().join("bench");
+    let folder = measure::target_folder().join("bench");
     fs::create_dir_all(&folder)?;
     let scratch = tempfile::tempdir_in(&folder)?;
     let one = one_package(&sample, scratch.path(), options.runs)?;
@@ -68,12 +68,6 @@ fn main() -> Result<()> {
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
     println!("{}", path.display());
     Ok(())
-}
-
-/// Below which cargo builds: this program is in `<target>/release/deps`.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
 fn environment(scratch: &Path) -> Result<Environment> {

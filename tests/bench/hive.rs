@@ -64,7 +64,7 @@ fn main() -> Result<()> {
         _ => bail!(USAGE),
     };
     ensure!(runs > 0, USAGE);
-    let folder = target_folder().join("bench/hive");
+    let folder = measure::target_folder().join("bench/hive");
     fs::create_dir_all(&folder)?;
     let driver = build_driver(&folder)?;
     println!("making the hive ...");
@@ -124,12 +124,6 @@ fn main() -> Result<()> {
     let missed: Vec<&str> = rows.iter().filter(|row| !row.holds()).map(|row| row.what).collect();
     ensure!(missed.is_empty(), "targets missed: {}", missed.join(", "));
     Ok(())
-}
-
-/// Below which cargo builds: this program is in `<target>/release/deps`.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| PathBuf::from("target"), Path::to_owned)
 }
 
 fn build_driver(folder: &Path) -> Result<PathBuf> {

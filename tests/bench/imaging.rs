@@ -35,13 +35,13 @@ fn main() -> Result<()> {
             _ => bail!(USAGE),
         }
     }
-    let peer = bundled_wimlib()?;
+    let peer = measure::bundled_wimlib()?;
     let version = tool::run(Command::new(&peer).arg("--version"))?;
     let version = version.lines().next().unwrap_or_default().to_owned();
     println!("peer: {version}\n      {}", peer.display());
     println!("making (or taking) the sample image of {files} files ...");
     let sample = Sample::of(&Spec { files, ..Spec::default() })?;
-    let folder = target_folder().join("bench");
+    let folder = measure::target_folder().join("bench");
     fs::create_dir_all(&folder)?;
     let scratch = tempfile::tempdir_in(&folder)?;
     let bench = Bench { peer, runs, place: scratch.path().to_owned() };
@@ -58,22 +58,6 @@ fn main() -> Result<()> {
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
     println!("\n{}", path.display());
     Ok(())
-}
-
-/// Below which cargo builds: this program is in `<target>/release/deps`.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| PathBuf::from("target"), Path::to_owned)
-}
-
-fn bundled_wimlib() -> Result<PathBuf> {
-    let build = target_folder().join("release/build");
-    fs::read_dir(&build)
-        .with_context(|| build.display().to_string())?
-        .filter_map(|entry| Some(entry.ok()?.path().join("out/bin/wimlib-imagex")))
-        .filter(|path| path.is_file())
-        .max_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok())
-        .with_context(|| format!("the bundled wimlib installed no wimlib-imagex below {}", build.display()))
 }
 
 struct Bench {

@@ -6,7 +6,7 @@
 //! library, same compiler, same flags. The runs alternate; both results are verified.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
             _ => bail!(USAGE),
         }
     }
-    let peer = bundled_wimlib()?;
+    let peer = measure::bundled_wimlib()?;
     let version = tool::run(Command::new(&peer).arg("--version"))?;
     let version = version.lines().next().unwrap_or_default().to_owned();
     println!("peer: {version}\n      {}", peer.display());
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
             },
         },
     ];
-    let folder = target_folder().join("bench");
+    let folder = measure::target_folder().join("bench");
     fs::create_dir_all(&folder)?;
     let mut results = Vec::new();
     for workload in &workloads {
@@ -79,22 +79,6 @@ fn main() -> Result<()> {
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
     println!("\n{}", path.display());
     Ok(())
-}
-
-/// Below which cargo builds: this program is in `<target>/release/deps`.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    program.ancestors().nth(3).map_or_else(|| PathBuf::from("target"), Path::to_owned)
-}
-
-fn bundled_wimlib() -> Result<PathBuf> {
-    let build = target_folder().join("release/build");
-    fs::read_dir(&build)
-        .with_context(|| build.display().to_string())?
-        .filter_map(|entry| Some(entry.ok()?.path().join("out/bin/wimlib-imagex")))
-        .filter(|path| path.is_file())
-        .max_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok())
-        .with_context(|| format!("the bundled wimlib installed no wimlib-imagex below {}", build.display()))
 }
 
 /// A fresh copy of the sample, on the disk already, so that no run pays for another's writing.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //! How long a program takes and how much memory it needs.
 
+use std::fs;
 use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -60,6 +62,26 @@ pub fn median<T: Copy + Ord>(figures: impl IntoIterator<Item = T>) -> Result<T> 
     ensure!(!figures.is_empty(), "no figure to take the middle of");
     figures.sort_unstable();
     Ok(figures[(figures.len() - 1) / 2])
+}
+
+/// Below which cargo builds: this program is in `<target>/release/deps`.
+pub fn target_folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.ancestors().nth(3).map_or_else(|| PathBuf::from("target"), Path::to_owned)
+}
+
+/// The `wimlib-imagex` that the bundled wimlib installs beside our codec, built by the same compiler.
+///
+/// # Errors
+/// When there is none below the folder that cargo builds in.
+pub fn bundled_wimlib() -> Result<PathBuf> {
+    let build = target_folder().join("release/build");
+    fs::read_dir(&build)
+        .with_context(|| build.display().to_string())?
+        .filter_map(|entry| Some(entry.ok()?.path().join("out/bin/wimlib-imagex")))
+        .filter(|path| path.is_file())
+        .max_by_key(|path| path.metadata().and_then(|metadata| metadata.modified()).ok())
+        .with_context(|| format!("the bundled wimlib installed no wimlib-imagex below {}", build.display()))
 }
 
 #[cfg(test)]
